@@ -1,0 +1,166 @@
+"""The dbt-duckdb plugin that makes a bare ``dbt build`` lock, load, build, publish and clean up.
+
+dbt-duckdb calls `Plugin.configure_connection` where dbt connects, before it attaches the
+warehouse, and `Plugin.store` from the macros load_telemetry and publish_results.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.adapters.duckdb.utils import TargetConfig
+from dbt_common.exceptions import DbtRuntimeError
+
+from exporter import warehouse
+from exporter.errors import TelemetryError
+from exporter.loader import LoadReport, load
+from exporter.paths import project_dir, warehouse_dir
+
+
+@dataclass
+class Invocation:
+    """What the caller of dbt asks of the plugin, and what the plugin has to say afterwards.
+
+    Attributes:
+        names: sources to load; None takes them from DOCSTOKG_TELEMETRY_DB_PATH.
+        say: takes messages for people.
+        report: what the load did, once it has run.
+        published: whether the results were published; None until that was decided.
+        loaded: the load has been done already, by the caller.
+    """
+
+    names: Sequence[str] | None = None
+    say: Callable[[str], None] = warehouse.say
+    report: LoadReport | None = None
+    published: bool | None = None
+    failure: TelemetryError | None = field(default=None, repr=False)
+
+
+#: The invocation under way: dbt makes the plugin itself, so `run` leaves its wishes here.
+current = Invocation()
+
+
+class Plugin(BasePlugin):
+    """Connects dbt to the warehouse."""
+
+    _connection: duckdb.DuckDBPyConnection
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Load the extensions, take the warehouse's lock, and make room for the session's facts."""
+        folder = warehouse_dir()
+        with _reported():
+            _make_folder(folder)
+            self._lock = warehouse.Lock(folder)
+            self._lock.acquire(current.say)
+            warehouse.configure(conn)
+        conn.execute("attach ':memory:' as session")
+        conn.execute("create table session.main.touched_runs (run_id varchar)")
+        self._connection = conn
+
+    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Set what a cursor does not take over from its connection."""
+        warehouse.configure_cursor(cursor)
+
+    def store(self, target_config: TargetConfig) -> None:
+        """Carry out the step that a macro asks for: prepare, load or publish."""
+        wishes: dict[str, Any] = target_config.config
+        cursor = self._connection.cursor()
+        warehouse.configure_cursor(cursor)
+        with _reported():
+            if wishes["step"] == "publish":
+                _publish(cursor, wishes["outcomes"], wishes["needed"])
+                return
+            warehouse.ensure_schema(cursor)
+            if wishes["step"] == "load":
+                _load(cursor)
+            _touch(cursor)
+
+
+def _make_folder(folder: Any) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TelemetryError(
+            f"cannot make the warehouse folder {folder}: {error.strerror}: "
+            "set DOCSTOKG_WAREHOUSE to a folder you can write to"
+        ) from error
+
+
+def _load(cursor: duckdb.DuckDBPyConnection) -> None:
+    if current.report is not None:
+        return
+    names = current.names
+    if names is None:
+        named = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
+        names = [named] if named else []
+    if not names:
+        current.say("no source named (DOCSTOKG_TELEMETRY_DB_PATH): building on what is loaded")
+        return
+    current.report = load(cursor, names, current.say)
+    for skip in current.report.skipped:
+        current.say(f"skipped {skip.path}: {skip.reason}")
+
+
+def _touch(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Name the runs whose marts are out of date."""
+    published = warehouse.last_publication(cursor)
+    same = published is not None and published.models_version == warehouse.models_version(
+        project_dir()
+    )
+    cursor.execute("delete from session.main.touched_runs")
+    cursor.execute(
+        "insert into session.main.touched_runs "
+        "select distinct run_id from lake.meta.load_runs where run_id is not null and load_id > ?",
+        [published.load_id if published is not None and same else -1],
+    )
+
+
+def _publish(
+    cursor: duckdb.DuckDBPyConnection, outcomes: dict[str, str], needed: Sequence[dict[str, Any]]
+) -> None:
+    """Publish when everything that had to be built was built and nothing failed."""
+    current.published = False
+    bad = [name for name, status in outcomes.items() if status in ("error", "fail", "skipped")]
+    if bad:
+        names = ", ".join(name.split(".", 2)[-1] for name in bad[:3])
+        current.say(f"not published: {len(bad)} failed or skipped ({names})")
+        return
+    version = warehouse.models_version(project_dir())
+    before = warehouse.last_publication(cursor)
+    models, seeds = version.split("-")
+    same_models = before is not None and before.models_version.split("-")[0] == models
+    same_seeds = before is not None and before.models_version.split("-")[-1] == seeds
+    missing = [
+        node["id"]
+        for node in needed
+        if node["id"] not in outcomes
+        and not (same_seeds if node["id"].startswith("seed.") else same_models)
+        or node["is_stored"]
+        and node["id"] not in outcomes
+    ]
+    if missing:
+        names = ", ".join(name.split(".")[2] for name in missing[:3])
+        current.say(f"not published: {len(missing)} nodes were not built ({names}): run dbt build")
+        return
+    warehouse.publish(cursor, version)
+    warehouse.clean_up(cursor)
+    current.published = True
+
+
+class _reported:
+    """Hand errors a person can act on to dbt as its own kind, and keep them for the caller."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, duckdb.Error):
+            error = TelemetryError(str(error))
+        if isinstance(error, TelemetryError):
+            current.failure = error
+            raise DbtRuntimeError(str(error)) from error

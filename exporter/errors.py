@@ -1,0 +1,34 @@
+"""The errors a person sees: one line each, saying what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class TelemetryError(Exception):
+    """Something could not be done; the message is the one line shown on stderr (exit code 2)."""
+
+
+class UsageError(TelemetryError):
+    """The command's words or settings do not fit together."""
+
+
+class SourceError(TelemetryError):
+    """No source of telemetry could be read."""
+
+
+class WarehouseError(TelemetryError):
+    """The warehouse is missing, busy, full or damaged."""
+
+
+class ModelError(TelemetryError):
+    """dbt could not compile or build a model."""
+
+
+class QueryError(TelemetryError):
+    """A person's SQL was refused or failed."""
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """Return the first meaningful line of an error's message, at most `limit` characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,168 @@
+"""How far each file has been loaded, and how the rest of each table is to be read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import duckdb
+
+from exporter.raw_schema import APPEND_ONLY, TABLES
+from exporter.raw_sql import TableShape, typed_reader_fits
+from exporter.sources import Source
+
+#: From this many new rows on, a table is read by the typed scan instead of row by row.
+BULK_ROWS = 200_000
+
+
+class SourceFailed(Exception):
+    """Reading one table of one file failed.
+
+    Attributes:
+        source: the file.
+        table: the contract's name of the table.
+        typed: it was the typed scan that failed, so the careful reader is worth a try.
+        error: what DuckDB said.
+    """
+
+    def __init__(self, source: Source, table: str, typed: bool, error: duckdb.Error) -> None:
+        super().__init__(str(error))
+        self.source, self.table, self.typed, self.error = source, table, typed, error
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The last row of a table that was loaded: its id and a digest of what never changes in it."""
+
+    last_id: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to read what is new in one table of one file.
+
+    Attributes:
+        source: the file, attached.
+        table: the contract's name of the table.
+        after: read rows with a higher id than this; None reads all of them.
+        high: the mark to leave behind; None where ids cannot be trusted or there are no rows.
+        new_rows: about how many rows that is, going by the ids.
+        moved: the mark differs from the one of the last load.
+    """
+
+    source: Source
+    table: str
+    after: int | None = None
+    high: Mark | None = None
+    new_rows: int = 0
+    moved: bool = False
+
+    @property
+    def shape(self) -> TableShape:
+        """Return what the file's own table looks like."""
+        return self.source.tables[self.table]
+
+    @property
+    def bulk(self) -> bool:
+        """Tell whether the typed scan pays: much is new, and nothing of it has been loaded."""
+        return (
+            self.after is None
+            and self.new_rows >= BULK_ROWS
+            and self.table in APPEND_ONLY
+            and typed_reader_fits(self.table, self.shape)
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether there is certainly nothing to read."""
+        return self.table in APPEND_ONLY and self.after is not None and self.new_rows == 0
+
+
+class Marks:
+    """The marks of all files, as the warehouse has them."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._cursor = cursor
+        self._marks = {
+            (file_id, table): Mark(last_id, fingerprint)
+            for file_id, table, last_id, fingerprint in cursor.execute(
+                "select file_id, table_name, last_id, fingerprint from lake.meta.watermarks"
+            ).fetchall()
+        }
+        self._paths = dict(
+            cursor.execute("select file_id, path from lake.raw.source_files").fetchall()
+        )
+
+    def identify(self, source: Source) -> Source:
+        """Return the source under the file_id it was loaded as before, if it has moved since.
+
+        A file that was renamed keeps its rows' owner, so that later updates reach them; a copy
+        (its original is still there) is a file of its own, and adds nothing.
+        """
+        if source.file_id in self._paths:
+            return source
+        for file_id, path in self._paths.items():
+            if os.path.exists(path):
+                continue
+            tables = [t for t in source.tables if (file_id, t) in self._marks]
+            if tables and all(self._continues(source, t, file_id) for t in tables):
+                self._paths[file_id] = source.path
+                return replace(source, file_id=file_id)
+        return source
+
+    def plan(self, source: Source, table: str) -> Plan | None:
+        """Find out what is new in a table; None when the file has no such table.
+
+        Raises:
+            SourceFailed: the file could not be read.
+        """
+        shape = source.tables.get(table)
+        if shape is None:
+            return None
+        if not shape.id_is_rowid:
+            return Plan(source, table)
+        try:
+            low, high = self._edges(source, table)
+            if low is None or high is None:
+                return Plan(source, table)
+            known = self._marks.get((source.file_id, table))
+            after = known.last_id if known and self._continues(source, table) else None
+            mark = Mark(high, self._fingerprint(source, table, high))
+        except duckdb.Error as error:
+            raise SourceFailed(source, table, typed=False, error=error) from error
+        start = low - 1 if after is None else after
+        return Plan(source, table, after, mark, max(high - start, 0), mark != known)
+
+    def _continues(self, source: Source, table: str, file_id: str | None = None) -> bool:
+        mark = self._marks[file_id or source.file_id, table]
+        if not source.tables[table].id_is_rowid:
+            return False
+        return self._fingerprint(source, table, mark.last_id) == mark.fingerprint
+
+    def _edges(self, source: Source, table: str) -> tuple[int | None, int | None]:
+        shape = source.tables[table]
+        key = shape.id_name
+        row = self._cursor.execute(
+            "select try_cast(low as bigint), try_cast(high as bigint) from sqlite_query(?, ?)",
+            [source.alias, f"select min({key}) as low, max({key}) as high from {shape.name}"],
+        ).fetchone()
+        return row if row else (None, None)
+
+    def _fingerprint(self, source: Source, table: str, row_id: int) -> str:
+        """Return a digest of a row, '' when it is gone; downloads keep only run and artifact."""
+        shape = source.tables[table]
+        names = [n for n in TABLES[table] if table in APPEND_ONLY or n in ("run_id", "artifact_id")]
+        parts = [
+            f"coalesce(typeof({c}) || hex({c}), '')"
+            for c in (shape.columns[n][0] for n in [*names, "timestamp"] if n in shape.columns)
+        ]
+        row = self._cursor.execute(
+            "select sha256(mark) from sqlite_query(?, ?)",
+            [
+                source.alias,
+                f"select {' || '.join(parts) or 'null'} as mark from {shape.name} "
+                f"where {shape.id_name} = {row_id:d}",
+            ],
+        ).fetchone()
+        return str(row[0]) if row else ""

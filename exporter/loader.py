@@ -1,0 +1,284 @@
+"""Loading: what is new in telemetry files goes into the raw relations, all of it or none of it.
+
+One transaction holds the rows, how far each file has been read and which runs were touched, so
+that a load killed at any moment leaves nothing, and run again adds exactly what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+
+from exporter.errors import SourceError, WarehouseError, one_line
+from exporter.load_plan import Marks, Plan, SourceFailed
+from exporter.load_table import append_bulk, merge_small
+from exporter.raw_schema import APPEND_ONLY, CAPABILITIES, TABLES
+from exporter.sources import Skipped, Source, attached, expand, reason_of
+
+#: Files of one transaction: each holds a few descriptors, and 1,024 is a usual limit.
+CHUNK_FILES = 150
+#: Days without a change after which a run that never ended is no longer re-read for updates.
+SETTLE_DAYS = 7
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class LoadReport:
+    """What one load did.
+
+    Attributes:
+        load_id: number of the load; None when there was nothing new and nothing was written.
+        files: files read.
+        appended: new rows per table.
+        changed: rows of downloads and run_summary that were updated in their file.
+        skipped: files that could not be read, with the reason.
+    """
+
+    load_id: int | None = None
+    files: int = 0
+    appended: dict[str, int] = field(default_factory=dict)
+    changed: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """Return the number of new rows over all tables."""
+        return sum(self.appended.values())
+
+
+def load(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], say: Say) -> LoadReport:
+    """Load what is new in the named files, folders and globs into ``lake.raw``.
+
+    Args:
+        cursor: a connection with the lake attached for writing, under the warehouse's lock.
+        names: what a person gave with ``--db``.
+        say: takes progress messages.
+
+    Raises:
+        SourceError: not one source could be read.
+        WarehouseError: the warehouse could not be written (a full disk, for example).
+    """
+    paths, missing = expand(names)
+    report = LoadReport(skipped=list(missing))
+    for start in range(0, len(paths), CHUNK_FILES):
+        with attached(cursor, paths[start : start + CHUNK_FILES]) as probe:
+            report.skipped += probe.skipped
+            _Chunk(cursor, list(probe.sources), report, say).load()
+    if not report.files:
+        raise SourceError(unreadable(names, report.skipped))
+    return report
+
+
+def unreadable(names: Sequence[str], skipped: Sequence[Skipped]) -> str:
+    """Say in one line why not one of the named sources could be read."""
+    if not skipped:
+        return f"no telemetry in {', '.join(names)}: name a file that the crawler recorded"
+    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    return f"cannot read {skipped[0].path}: {skipped[0].reason}{more}"
+
+
+class _Chunk:
+    """The files of one transaction."""
+
+    def __init__(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        sources: list[Source],
+        report: LoadReport,
+        say: Say,
+    ) -> None:
+        self.cursor, self.sources, self.report, self.say = cursor, sources, report, say
+        self.careful: set[tuple[str, str]] = set()
+        self.one_by_one = len(sources) == 1
+
+    def load(self) -> None:
+        """Load the chunk, leaving out the sources that fail, until it goes through."""
+        while self.sources:
+            self.cursor.execute("begin")
+            try:
+                self._transaction()
+                self.cursor.execute("commit")
+                return
+            except SourceFailed as failure:
+                self.cursor.execute("rollback")
+                self._learn(failure)
+            except duckdb.Error as error:
+                self.cursor.execute("rollback")
+                raise write_error(error) from error
+            except BaseException:
+                self.cursor.execute("rollback")
+                raise
+
+    def _learn(self, failure: SourceFailed) -> None:
+        """Change how the next try reads: value by value, file by file, without the bad file."""
+        if failure.typed:
+            self.careful.add((failure.source.alias, failure.table))
+        elif not self.one_by_one:
+            self.one_by_one = True
+        elif is_write_error(failure.error):
+            raise write_error(failure.error) from failure.error
+        else:
+            bad = failure.source.alias
+            self.sources = [source for source in self.sources if source.alias != bad]
+            self.report.skipped.append(Skipped(failure.source.path, reason_of(failure.error)))
+
+    def _transaction(self) -> None:
+        marks = Marks(self.cursor)
+        sources = [marks.identify(source) for source in self.sources]
+        plans = {
+            table: [plan for s in sources if (plan := marks.plan(s, table)) is not None]
+            for table in TABLES
+        }
+        row = self.cursor.execute("select coalesce(max(load_id), 0) + 1 from lake.meta.loads")
+        load_id = int((row.fetchone() or (1,))[0])
+        ranges = self._open_ranges()
+        appended, changed = dict.fromkeys(TABLES, 0), 0
+        for table in TABLES:
+            added, updated = self._table(table, plans[table], load_id, ranges)
+            appended[table] += added
+            changed += updated
+        moved = [plan for group in plans.values() for plan in group if plan.moved]
+        if self._book_sources(sources) or moved or changed or any(appended.values()):
+            self._book(load_id, moved, sum(appended.values()), changed)
+            self.report.load_id = load_id
+        self.report.files += len(sources)
+        self.report.changed += changed
+        for table, rows in appended.items():
+            self.report.appended[table] = self.report.appended.get(table, 0) + rows
+
+    def _table(
+        self,
+        table: str,
+        plans: list[Plan],
+        load_id: int,
+        ranges: dict[str, list[tuple[int, int]]],
+    ) -> tuple[int, int]:
+        appended, changed, small = 0, 0, []
+        for plan in plans:
+            if plan.bulk and (plan.source.alias, table) not in self.careful:
+                self.say(f"reading {plan.new_rows:,} {table} from {plan.source.path}")
+                appended += append_bulk(self.cursor, plan, load_id)
+            elif not plan.idle:
+                small.append(plan)
+        for group in [[plan] for plan in small] if self.one_by_one else [small]:
+            if group:
+                added, updated = merge_small(self.cursor, table, group, load_id, ranges)
+                appended, changed = appended + added, changed + updated
+        return appended, changed
+
+    def _open_ranges(self) -> dict[str, list[tuple[int, int]]]:
+        """Return the id ranges of downloads whose runs may still update them, overlaps merged."""
+        merged: dict[str, list[tuple[int, int]]] = {}
+        for file_id, low, high in self.cursor.execute(
+            "select file_id, min_id, max_id from lake.meta.open_runs order by file_id, min_id"
+        ).fetchall():
+            ranges = merged.setdefault(file_id, [])
+            if ranges and low <= ranges[-1][1] + 1:
+                ranges[-1] = (ranges[-1][0], max(ranges[-1][1], high))
+            else:
+                ranges.append((low, high))
+        return merged
+
+    def _book_sources(self, sources: list[Source]) -> bool:
+        """Keep path and capabilities of each file; return whether any differs from before."""
+        columns = ["file_id", "path", *CAPABILITIES]
+        known = {
+            row[0]: row
+            for row in self.cursor.execute(
+                f"select {', '.join(columns)} from lake.raw.source_files"
+            ).fetchall()
+        }
+        rows = [(s.file_id, s.path, *s.capabilities().values()) for s in sources]
+        different = [row for row in rows if known.get(row[0]) != row]
+        for row in different:
+            self.cursor.execute("delete from lake.raw.source_files where file_id = ?", [row[0]])
+            marks = ", ".join("?" for _ in columns)
+            self.cursor.execute(f"insert into lake.raw.source_files values ({marks})", list(row))
+        return bool(different)
+
+    def _book(self, load_id: int, moved: list[Plan], appended: int, changed: int) -> None:
+        """Write how far each file has been read, which runs were touched, which stay open."""
+        execute = self.cursor.execute
+        execute("create or replace temp table moved_marks as from lake.meta.watermarks limit 0")
+        for plan in moved:
+            if plan.high is not None:
+                execute(
+                    "insert into moved_marks values (?, ?, ?, ?)",
+                    [plan.source.file_id, plan.table, plan.high.last_id, plan.high.fingerprint],
+                )
+        execute(
+            "delete from lake.meta.watermarks as old using moved_marks as new "
+            "where old.file_id = new.file_id and old.table_name = new.table_name"
+        )
+        execute("insert into lake.meta.watermarks from moved_marks")
+        execute("drop table moved_marks")
+        touched = " union ".join(
+            f"select run_id from lake.raw.{table} where load_id = {load_id:d}" for table in TABLES
+        )
+        execute(f"insert into lake.meta.load_runs select {load_id:d}, run_id from ({touched})")
+        self._book_open_runs(load_id)
+        for skip in self.report.skipped:
+            execute(
+                "insert into lake.meta.load_skips values (?, ?, ?)",
+                [load_id, skip.path, skip.reason],
+            )
+        execute(
+            "insert into lake.meta.loads values (?, now(), ?, ?, ?, ?)",
+            [load_id, len(self.sources), len(self.report.skipped), appended, changed],
+        )
+
+    def _book_open_runs(self, load_id: int) -> None:
+        execute = self.cursor.execute
+        execute(
+            f"""
+            create or replace temp table still_open as
+            with seen as (
+                from lake.meta.open_runs
+                union all
+                select file_id, run_id, min(id), max(id), now()
+                from lake.raw.downloads where load_id = {load_id:d} and run_id is not null
+                group by all
+            ),
+
+            touched as (select run_id from lake.meta.load_runs where load_id = {load_id:d}),
+
+            ended as (
+                select run_id from lake.raw.run_summary
+                where finished_at is not null or finished_at_text is not null
+            )
+
+            select
+                seen.file_id,
+                seen.run_id,
+                min(seen.min_id) as min_id,
+                max(seen.max_id) as max_id,
+                max(if(touched.run_id is null, seen.last_changed_at, now())) as last_changed_at,
+            from seen
+            left join touched on seen.run_id = touched.run_id
+            where seen.run_id not in (select run_id from ended where run_id is not null)
+            group by all
+            having max(if(touched.run_id is null, seen.last_changed_at, now()))
+                > now() - interval {SETTLE_DAYS:d} days
+            """
+        )
+        execute("delete from lake.meta.open_runs")
+        execute("insert into lake.meta.open_runs from still_open")
+        execute("drop table still_open")
+
+
+def is_write_error(error: duckdb.Error) -> bool:
+    """Tell whether an error is about the place written to and not about a source."""
+    text = str(error).lower()
+    return any(words in text for words in ("no space left", "disk full", "disk is full", "quota"))
+
+
+def write_error(error: duckdb.Error) -> WarehouseError:
+    """Return the error a person sees when the warehouse could not be written."""
+    remedy = "free some disk space" if is_write_error(error) else "see the reason"
+    return WarehouseError(
+        f"cannot write to the warehouse: {one_line(error, 200)}; {remedy} and run again "
+        "(the last published state is still there)"
+    )

@@ -1,0 +1,149 @@
+"""The six raw relations every telemetry file is presented as, whatever the file itself holds.
+
+The names are the telemetry contract's. A *kind* says how a value is read:
+
+- ``key``: text that identifies something; a URL in it is replaced by its SHA-256;
+- ``text``: free text; URLs in it are replaced by ``[url]``;
+- ``hash``: a hex digest; anything that looks like a URL is set aside;
+- ``integer``, ``double``: numbers (text that reads as a number counts);
+- ``time``: Unix seconds or milliseconds, or ISO-8601 text. It becomes two raw columns,
+  ``X`` (the number) and ``X_text`` (the text); which of them is meant is decided in staging.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Kind = Literal["key", "text", "hash", "integer", "double", "time"]
+
+TABLES: Final[dict[str, dict[str, Kind]]] = {
+    "http_events": {
+        "run_id": "key",
+        "ts": "time",
+        "host": "key",
+        "role": "text",
+        "method": "text",
+        "status": "integer",
+        "url_hash": "hash",
+        "from_cache": "integer",
+        "revalidated": "integer",
+        "stale": "integer",
+        "retry_count": "integer",
+        "retry_after_s": "double",
+        "rate_delay_ms": "double",
+        "sample_weight": "double",
+        "breaker_state": "text",
+        "breaker_recorded": "text",
+        "elapsed_ms": "double",
+        "error": "text",
+    },
+    "rate_events": {
+        "run_id": "key",
+        "ts": "time",
+        "host": "key",
+        "role": "text",
+        "action": "text",
+        "delay_ms": "double",
+        "max_delay_ms": "double",
+    },
+    "breaker_transitions": {
+        "run_id": "key",
+        "ts": "time",
+        "host": "key",
+        "scope": "text",
+        "old_state": "text",
+        "new_state": "text",
+        "reset_timeout_s": "double",
+        "details": "text",
+    },
+    "fallback_attempts": {
+        "run_id": "key",
+        "ts": "time",
+        "work_id": "key",
+        "artifact_id": "key",
+        "tier": "text",
+        "source": "key",
+        "resolver_name": "key",
+        "host": "key",
+        "outcome": "text",
+        "reason": "text",
+        "status": "integer",
+        "elapsed_ms": "double",
+        "metadata": "text",
+    },
+    "downloads": {
+        "run_id": "key",
+        "ts": "time",
+        "work_id": "key",
+        "artifact_id": "key",
+        "source": "key",
+        "resolver_name": "key",
+        "sha256": "hash",
+        "final_path": "text",
+        "content_type": "text",
+        "content_length": "integer",
+        "dedupe_action": "text",
+        "elapsed_ms": "double",
+        "metadata": "text",
+    },
+    "run_summary": {
+        "run_id": "key",
+        "started_at": "time",
+        "finished_at": "time",
+        "artifacts_total": "integer",
+        "artifacts_success": "integer",
+        "yield_pct": "double",
+        "ttfp_p50_ms": "double",
+        "ttfp_p95_ms": "double",
+        "cache_hit_pct": "double",
+        "rate_delay_p95_ms": "double",
+        "http_429_ratio": "double",
+        "breaker_open_events": "integer",
+        "dedupe_saved_mb": "double",
+        "corruption_count": "integer",
+    },
+}
+
+#: Tables whose rows never change once written: "id > the last one seen" finds all that is new.
+APPEND_ONLY: Final = ("http_events", "rate_events", "breaker_transitions", "fallback_attempts")
+
+#: Columns whose absence from a file changes what an SLI means (contract, section 2).
+CAPABILITIES: Final[dict[str, tuple[str, str | None]]] = {
+    "has_breaker_transitions": ("breaker_transitions", None),
+    "has_final_path": ("downloads", "final_path"),
+    "has_content_length": ("downloads", "content_length"),
+    "has_dedupe_action": ("downloads", "dedupe_action"),
+}
+
+_DUCKDB_TYPES: Final[dict[Kind, str]] = {
+    "key": "varchar",
+    "text": "varchar",
+    "hash": "varchar",
+    "integer": "bigint",
+    "double": "double",
+    "time": "double",
+}
+
+
+def raw_columns(table: str) -> dict[str, str]:
+    """Return the columns of a raw relation and their DuckDB types, in order.
+
+    Args:
+        table: one of the six telemetry tables.
+
+    Returns:
+        Name to type: ``id``, the contract's columns (a ``time`` as two), ``misfits`` (JSON text
+        of the values that did not fit their column), ``defect`` (why the row itself cannot be
+        keyed), ``file_id`` and ``load_id``.
+    """
+    columns = {"id": "bigint"}
+    for name, kind in TABLES[table].items():
+        columns[name] = _DUCKDB_TYPES[kind]
+        if kind == "time":
+            columns[f"{name}_text"] = "varchar"
+    return columns | {
+        "misfits": "varchar",
+        "defect": "varchar",
+        "file_id": "varchar",
+        "load_id": "bigint",
+    }

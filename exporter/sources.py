@@ -1,0 +1,222 @@
+"""Telemetry files: which ones are meant, which can be read, and what each holds."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import duckdb
+
+from exporter.errors import SourceError, one_line
+from exporter.raw_schema import CAPABILITIES, TABLES
+from exporter.raw_sql import TableShape, literal
+
+_SUFFIXES = (".sqlite3", ".sqlite", ".db")
+_MAGIC = b"SQLite format 3\x00"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be read, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """One readable telemetry file, attached to a DuckDB connection under `alias`.
+
+    Attributes:
+        path: absolute path.
+        alias: the attached database's name in DuckDB.
+        tables: shapes of the telemetry tables it has.
+        file_id: what its rows are marked with: a digest of the path it was first loaded from.
+    """
+
+    path: str
+    alias: str
+    tables: dict[str, TableShape]
+    file_id: str
+
+    def capabilities(self) -> dict[str, bool]:
+        """Tell which tables and columns that change the meaning of an SLI are there."""
+        return {
+            name: table in self.tables and (column is None or column in self.tables[table].columns)
+            for name, (table, column) in CAPABILITIES.items()
+        }
+
+
+@dataclass
+class Probe:
+    """What a look at the named sources found."""
+
+    sources: list[Source] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]:
+    """Turn files, directories and globs into files.
+
+    Returns:
+        Absolute paths, each once, with whether a person named the file itself (and so wants to
+        hear when it holds no telemetry); and the names that match nothing.
+    """
+    found: dict[str, bool] = {}
+    skipped = []
+    for name in names:
+        path = os.path.expanduser(name)
+        if os.path.isdir(path):
+            inside = sorted(
+                str(file)
+                for file in Path(path).rglob("*")
+                if file.suffix.lower() in _SUFFIXES and not file.is_dir()
+            )
+            if not inside:
+                skipped.append(Skipped(name, f"folder holds no {', '.join(_SUFFIXES)} file"))
+            matches, named = inside, False
+        elif os.path.lexists(path) or not glob.has_magic(path):
+            matches, named = [path], True
+        else:
+            matches, named = sorted(glob.glob(path, recursive=True)), False
+            matches = [m for m in matches if not m.endswith(("-wal", "-shm", "-journal"))]
+            if not matches:
+                skipped.append(Skipped(name, "matches no file"))
+        for match in matches:
+            real = os.path.realpath(match)
+            found[real] = found.get(real, False) or named
+    return list(found.items()), skipped
+
+
+@contextmanager
+def attached(
+    connection: duckdb.DuckDBPyConnection, paths: Sequence[tuple[str, bool]]
+) -> Iterator[Probe]:
+    """Probe and attach files read-only for the length of a with block.
+
+    A missing, foreign, damaged or locked file ends up in `Probe.skipped` with its reason. Files
+    are let go of at the end, so that a guest never holds its host's file open between loads.
+    """
+    probe = Probe()
+    aliases: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="docstokg-") as aside:
+        try:
+            for number, (path, named) in enumerate(paths):
+                alias = f"source_{number}"
+                reason = _refusal(path)
+                if reason is None:
+                    try:
+                        file = _openable(path, Path(aside) / str(number))
+                        connection.execute(
+                            f"attach {literal(file)} as {alias} (type sqlite, read_only)"
+                        )
+                        aliases.append(alias)
+                        file_id = sha256(os.fsencode(path)).hexdigest()[:16]
+                        if tables := _shapes(connection, alias):
+                            probe.sources.append(Source(path, alias, tables, file_id))
+                        elif named:
+                            reason = "holds none of the telemetry tables"
+                    except (duckdb.Error, OSError) as error:
+                        reason = _reason(error)
+                if reason is not None:
+                    probe.skipped.append(Skipped(path, reason))
+            yield probe
+        finally:
+            for alias in aliases:
+                connection.execute(f"detach database if exists {alias}")
+
+
+def probe_or_fail(probe: Probe, names: Sequence[str], missing: Sequence[Skipped]) -> None:
+    """Raise when not one of the named sources could be read.
+
+    Raises:
+        SourceError: names the first reason.
+    """
+    skipped = [*missing, *probe.skipped]
+    if probe.sources:
+        return
+    if not skipped:
+        raise SourceError(f"no telemetry in {', '.join(names)}: name a file the crawler recorded")
+    first = skipped[0]
+    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    raise SourceError(f"cannot read {first.path}: {first.reason}{more}")
+
+
+def _refusal(path: str) -> str | None:
+    """Return why a file is not even worth opening, or None."""
+    if not os.path.exists(path):
+        return "no such file"
+    if not os.path.isfile(path):
+        return "not a regular file"
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(_MAGIC))
+    except OSError as error:
+        return error.strerror or str(error)
+    if not head:
+        return "empty file"
+    return None if head == _MAGIC else "not a SQLite database"
+
+
+def _openable(path: str, aside: Path) -> str:
+    """Return a path SQLite can open: a copy when a WAL file lies in a folder we cannot write to."""
+    with open(path, "rb") as file:
+        is_wal = file.read(20)[18:20] == b"\x02\x02"
+    if not is_wal or os.access(os.path.dirname(path), os.W_OK) or os.path.exists(f"{path}-shm"):
+        return path
+    aside.mkdir()
+    for suffix in ("", "-wal"):
+        if os.path.exists(path + suffix):
+            shutil.copyfile(path + suffix, aside / f"copy.sqlite3{suffix}")
+    return str(aside / "copy.sqlite3")
+
+
+def _shapes(connection: duckdb.DuckDBPyConnection, alias: str) -> dict[str, TableShape]:
+    listed = connection.execute(
+        "select name from sqlite_query(?, 'select name from sqlite_master where type = ''table''')",
+        [alias],
+    ).fetchall()
+    shapes = {}
+    for (name,) in listed:
+        if name.lower() not in TABLES:
+            continue
+        described = connection.execute(f"describe {alias}.{name}").fetchall()
+        columns = {row[0].lower(): (row[0], row[1].lower()) for row in described}
+        keys = connection.execute(
+            "select lower(name), upper(type) from sqlite_query(?, ?) where pk <> '0'",
+            [alias, f"select name, type, pk from pragma_table_info({literal(name)})"],
+        ).fetchall()
+        without_rowid = connection.execute(
+            "select wr from sqlite_query(?, ?)",
+            [alias, f"select wr from pragma_table_list where name = {literal(name)}"],
+        ).fetchone()
+        shapes[name.lower()] = TableShape(
+            name=name,
+            columns=columns,
+            id_is_rowid=keys == [("id", "INTEGER")] and without_rowid in (("0",), None),
+            has_rowid=without_rowid in (("0",), None),
+        )
+    return shapes
+
+
+def _reason(error: BaseException) -> str:
+    text = one_line(error, 160)
+    if "locked" in text:
+        return "locked by another program (its writer holds it exclusively): try again later"
+    if "malformed" in text or "disk image" in text:
+        return "damaged SQLite database (cut short or overwritten): restore it from a backup"
+    if "not a database" in text or "encrypted" in text:
+        return "not a SQLite database"
+    return text
+
+
+def reason_of(error: BaseException) -> str:
+    """Return in a few words why reading a file failed."""
+    return _reason(error)

@@ -1,0 +1,262 @@
+"""The warehouse: a DuckLake of raw rows and marts, one writer, readers on published snapshots."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from exporter.errors import WarehouseError, one_line
+from exporter.paths import extension_path, warehouse_dir
+from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
+from exporter.raw_sql import literal
+
+#: Seconds an old snapshot and its files stay after a newer one is published, for readers on it.
+KEEP_SNAPSHOTS_S = 600
+
+_META = {
+    "loads": "load_id bigint, loaded_at timestamptz, files_read bigint, files_skipped bigint, "
+    "rows_appended bigint, rows_changed bigint",
+    "load_runs": "load_id bigint, run_id varchar",
+    "load_skips": "load_id bigint, path varchar, reason varchar",
+    "watermarks": "file_id varchar, table_name varchar, last_id bigint, fingerprint varchar",
+    "open_runs": "file_id varchar, run_id varchar, min_id bigint, max_id bigint, "
+    "last_changed_at timestamptz",
+    "publications": "snapshot_id bigint, published_at timestamptz, load_id bigint, "
+    "models_version varchar",
+}
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The newest state that readers see.
+
+    Attributes:
+        snapshot_id: DuckLake snapshot to attach at.
+        load_id: the last load that all marts contain.
+        models_version: digest of the models, macros and seeds that built the marts.
+    """
+
+    snapshot_id: int
+    load_id: int
+    models_version: str
+
+
+def configure(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load the extensions from their wheels and make a connection behave alike everywhere."""
+    connection.execute("set autoinstall_known_extensions = false")
+    connection.execute("set autoload_known_extensions = false")
+    for extension in ("sqlite_scanner", "ducklake"):
+        connection.execute(f"load {literal(str(extension_path(extension)))}")
+    connection.execute("set preserve_insertion_order = false")
+    connection.execute("set memory_limit = '512MB'")
+    configure_cursor(connection)
+
+
+def configure_cursor(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Set what a cursor does not take over from its connection."""
+    cursor.execute("set TimeZone = 'UTC'")
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Return a configured in-memory connection."""
+    connection = duckdb.connect(":memory:")
+    configure(connection)
+    return connection
+
+
+def models_version(project: Path) -> str:
+    """Return a digest of all that decides what a mart says.
+
+    Returns:
+        Two digests, of the models and macros and of the seeds, joined by a hyphen.
+    """
+    code = [project / "dbt_project.yml"]
+    for folder in ("models", "macros"):
+        code += [f for f in (project / folder).rglob("*") if f.suffix in (".sql", ".yml")]
+    seeds = list((project / "seeds").rglob("*.csv"))
+    return f"{_digest(project, code)}-{_digest(project, seeds)}"
+
+
+def _digest(project: Path, files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(str(file.relative_to(project)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+class Lock:
+    """The single-writer lock beside the warehouse, held until released or the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = FileLock(folder / ".lock", thread_local=False)
+
+    def acquire(self, say: Callable[[str], None]) -> None:
+        """Take the lock; wait, with a message, up to DOCSTOKG_LOCK_TIMEOUT_S (default 600) seconds.
+
+        Raises:
+            WarehouseError: another run still holds it at the limit.
+        """
+        with suppress(Timeout):
+            self._lock.acquire(timeout=0)
+            return
+        limit = lock_timeout_s()
+        say(f"another run is writing to the warehouse: waiting up to {limit:g} s")
+        try:
+            self._lock.acquire(timeout=limit)
+        except Timeout:
+            raise WarehouseError(
+                f"another run has held the warehouse for over {limit:g} s: wait for it, end it, "
+                "or raise DOCSTOKG_LOCK_TIMEOUT_S"
+            ) from None
+
+    def release(self) -> None:
+        """Let the next writer in."""
+        self._lock.release(force=True)
+
+
+def lock_timeout_s() -> float:
+    """Return the seconds to wait for another writer.
+
+    Raises:
+        WarehouseError: DOCSTOKG_LOCK_TIMEOUT_S is not a number of seconds.
+    """
+    text = os.environ.get("DOCSTOKG_LOCK_TIMEOUT_S", "600")
+    with suppress(ValueError):
+        if (value := float(text)) >= 0:
+            return value
+    raise WarehouseError(f"DOCSTOKG_LOCK_TIMEOUT_S={text!r} is not a number of seconds")
+
+
+def ensure_schema(cursor: duckdb.DuckDBPyConnection, lake: str = "lake") -> None:
+    """Create the raw relations and the book-keeping tables where they are missing."""
+    capabilities = ", ".join(f"{name} boolean" for name in CAPABILITIES)
+    wanted = {("meta", name): columns for name, columns in _META.items()}
+    wanted["raw", "source_files"] = f"file_id varchar, path varchar, {capabilities}"
+    for table in TABLES:
+        columns = raw_columns(table)
+        wanted["raw", table] = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
+    present = set(
+        cursor.execute(
+            "select schema_name, table_name from duckdb_tables() where database_name = ?", [lake]
+        ).fetchall()
+    )
+    if present.issuperset(wanted):
+        return
+    cursor.execute("begin")
+    for schema in ("raw", "meta"):
+        cursor.execute(f"create schema if not exists {lake}.{schema}")
+    for (schema, table), columns_sql in wanted.items():
+        cursor.execute(f"create table if not exists {lake}.{schema}.{table} ({columns_sql})")
+    cursor.execute("commit")
+
+
+def catalog_path() -> Path:
+    """Return the file of the DuckLake catalog."""
+    return warehouse_dir() / "catalog.sqlite"
+
+
+def attach_writer(connection: duckdb.DuckDBPyConnection) -> None:
+    """Attach the newest state for writing, creating the warehouse when there is none."""
+    folder = warehouse_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    connection.execute(
+        f"attach {literal(f'ducklake:sqlite:{catalog_path()}')} as lake "
+        f"(data_path {literal(f'{folder}/data/')})"
+    )
+
+
+def last_publication(cursor: duckdb.DuckDBPyConnection) -> Publication | None:
+    """Return the newest publication in the attached lake, or None before the first."""
+    row = cursor.execute(
+        "select snapshot_id, load_id, models_version from lake.meta.publications "
+        "order by published_at desc, snapshot_id desc limit 1"
+    ).fetchone()
+    return Publication(*row) if row else None
+
+
+def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
+    """Attach the published snapshot read-only as ``lake``.
+
+    Raises:
+        WarehouseError: there is no warehouse, or nothing was published yet.
+    """
+    nothing = (
+        f"nothing is published in the warehouse {warehouse_dir()}: "
+        "load telemetry first with: docstokg-telemetry run --db FILE"
+    )
+    if not catalog_path().is_file():
+        raise WarehouseError(nothing)
+    target = literal(f"ducklake:sqlite:{catalog_path()}")
+    try:
+        connection.execute(f"attach {target} as lake (read_only)")
+        has_meta = connection.execute(
+            "select count(*) from duckdb_tables() where database_name = 'lake' "
+            "and schema_name = 'meta' and table_name = 'publications'"
+        ).fetchone()
+        published = last_publication(connection) if has_meta and has_meta[0] else None
+        connection.execute("detach lake")
+        if published is None:
+            raise WarehouseError(nothing)
+        connection.execute(
+            f"attach {target} as lake (read_only, snapshot_version {published.snapshot_id:d})"
+        )
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"cannot read the warehouse {warehouse_dir()}: {one_line(error)}"
+        ) from error
+    return published
+
+
+def publish(cursor: duckdb.DuckDBPyConnection, version: str) -> Publication:
+    """Record the newest snapshot as the one readers see."""
+    cursor.execute("begin")
+    cursor.execute(
+        "insert into lake.meta.publications select "
+        "(select max(snapshot_id) from ducklake_snapshots('lake')), now(), "
+        "(select coalesce(max(load_id), 0) from lake.meta.loads), ?",
+        [version],
+    )
+    published = last_publication(cursor)
+    cursor.execute("commit")
+    if published is None:
+        raise WarehouseError("the publication just written cannot be read back")
+    return published
+
+
+def clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float = KEEP_SNAPSHOTS_S) -> None:
+    """Bring the store down to what the data needs: few files, few snapshots, no orphans.
+
+    Args:
+        cursor: a connection with the lake attached for writing, under the lock.
+        keep_s: seconds for which replaced snapshots and files stay for the readers on them.
+    """
+    published = last_publication(cursor)
+    keep = published.snapshot_id if published else -1
+    cursor.execute("call ducklake_flush_inlined_data('lake')")
+    cursor.execute("call ducklake_merge_adjacent_files('lake')")
+    cursor.execute("call ducklake_rewrite_data_files('lake')")
+    cutoff = f"now() - interval {literal(f'{keep_s} seconds')}"
+    old = cursor.execute(
+        f"select snapshot_id from ducklake_snapshots('lake') where snapshot_time < {cutoff} "
+        "and snapshot_id <> ? and snapshot_id <> (select max(snapshot_id) "
+        "from ducklake_snapshots('lake'))",
+        [keep],
+    ).fetchall()
+    if old:
+        versions = ", ".join(str(int(row[0])) for row in old)
+        cursor.execute(f"call ducklake_expire_snapshots('lake', versions => [{versions}])")
+    cursor.execute(f"call ducklake_cleanup_old_files('lake', older_than => {cutoff})")
+    cursor.execute(f"call ducklake_delete_orphaned_files('lake', older_than => {cutoff})")
+
+
+def say(message: str) -> None:
+    """Tell a person something on stderr."""
+    print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,9 @@
+{#-
+  Purpose: compare words of a small vocabulary (roles, outcomes, actions) whatever their case.
+  Arguments: column, a VARCHAR expression.
+  Returns: SQL for the word, trimmed and in lower case; NULL where it is NULL or blank.
+  Example: ' Metadata' gives metadata; '' and NULL give NULL.
+-#}
+{%- macro lower_word(column) -%}
+    nullif(lower(trim({{ column }}, ' ' || e'\t\n\r\f' || chr(11))), '')
+{%- endmacro -%}

@@ -1,0 +1,9 @@
+{#-
+  Purpose: treat text of nothing but white space as missing, and leave other text as recorded.
+  Arguments: column, a VARCHAR expression.
+  Returns: SQL for the text, or NULL where it is NULL, empty or blank.
+  Example: 'arxiv' gives arxiv; '  ' and NULL give NULL.
+-#}
+{%- macro non_blank(column) -%}
+    case when trim({{ column }}, ' ' || e'\t\n\r\f' || chr(11)) <> '' then {{ column }} end
+{%- endmacro -%}

@@ -1,0 +1,30 @@
+with events as (
+
+    select * from {{ ref('stg_http_events') }}
+
+),
+
+final as (
+
+    select
+        run_id,
+        event_id,
+        occurred_at,
+        cast(occurred_at as date) as day,
+        coalesce(host, 'unknown') as host,
+        coalesce(role, 'unknown') as role,
+        sample_weight,
+        is_network,
+        coalesce(role = 'metadata', false) as is_metadata,
+        coalesce(is_from_cache, false) as is_cache_hit,
+        is_network and coalesce(status = 429, false) as is_429,
+        is_network and coalesce(status between 500 and 599, false) as is_5xx,
+        is_network and status is null as is_exception,
+        coalesce(retry_count, 0) as retries,
+        rate_delay_ms,
+        case when is_network then elapsed_ms end as network_elapsed_ms,
+    from events
+
+)
+
+select * from final

@@ -1,0 +1,37 @@
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
+
+with
+
+{% if is_incremental() %}
+touched_runs as (
+
+    select run_id from {{ source('session', 'touched_runs') }}
+
+),
+{% endif %}
+
+decisions as (
+
+    select * from {{ ref('stg_rate_events') }} as all_decisions
+    {% if is_incremental() %}
+    where all_decisions.run_id in (select run_id from touched_runs)
+    {% endif %}
+
+),
+
+final as (
+
+    select
+        run_id,
+        coalesce(host, 'unknown') as host,
+        coalesce(role, 'unknown') as role,
+        count(*) as decisions,
+        count(*) filter (action = 'block') as blocks,
+        sum(delay_ms) as delay_ms,
+        max(delay_ms) as longest_delay_ms,
+    from decisions
+    group by all
+
+)
+
+select * from final

@@ -1,0 +1,98 @@
+with runs as (
+
+    select run_id from {{ ref('int_runs') }}
+
+),
+
+targets as (
+
+    select * from {{ ref('slo_targets') }}
+
+),
+
+roles as (
+
+    select run_id, 'run_role' as scope, role as subject from {{ ref('role_slis') }}
+
+),
+
+hosts as (
+
+    select run_id, 'run_host' as scope, host as subject from {{ ref('host_slis') }}
+
+),
+
+-- what a target could be held against: the subjects a run met, and the roles a target names
+-- (an expected role that never came is "no data"; a host that was never asked is not)
+candidates as (
+
+    select runs.run_id, targets.slo, targets.scope, null::varchar as subject
+    from runs
+    cross join (select distinct slo, scope from targets where scope = 'run') as targets
+
+    union
+
+    select runs.run_id, targets.slo, targets.scope, targets.subject
+    from runs
+    cross join targets
+    where
+        targets.scope = 'run_role'
+        and targets.subject is not null
+
+    union
+
+    select met.run_id, targets.slo, targets.scope, met.subject
+    from (from roles union all from hosts) as met
+    inner join (select distinct slo, scope from targets) as targets on met.scope = targets.scope
+
+    union
+
+    -- a run that met no host at all still has a row to say so
+    select runs.run_id, targets.slo, targets.scope, null::varchar as subject
+    from runs
+    cross join (select distinct slo, scope from targets where scope = 'run_host') as targets
+    where runs.run_id not in (select run_id from hosts)
+
+),
+
+ranked as (
+
+    select
+        candidates.run_id,
+        candidates.slo,
+        candidates.scope,
+        candidates.subject,
+        targets.comparator,
+        targets.target,
+        targets.unit,
+        targets.sample,
+        row_number() over (
+            partition by candidates.run_id, candidates.slo, candidates.scope, candidates.subject
+            order by targets.subject is null
+        ) as specificity,
+    from candidates
+    inner join targets
+        on
+            candidates.slo = targets.slo
+            and candidates.scope = targets.scope
+            and (targets.subject is null or targets.subject = candidates.subject)
+
+),
+
+final as (
+
+    select
+        run_id,
+        slo,
+        scope,
+        subject,
+        comparator,
+        target,
+        unit,
+        sample,
+    from ranked
+    where specificity = 1
+
+)
+
+select * from final

@@ -1,0 +1,58 @@
+with expected as (
+
+    select * from {{ ref('slo_index') }}
+
+),
+
+measurements as (
+
+    select * from {{ ref('slo_measurements') }}
+
+),
+
+measured as (
+
+    select
+        expected.*,
+        slis.amount as value,
+        samples.amount as sample_size,
+    from expected
+    left join measurements as slis
+        on
+            expected.run_id = slis.run_id
+            and expected.scope = slis.scope
+            and expected.subject is not distinct from slis.subject
+            and expected.slo = slis.measure
+    left join measurements as samples
+        on
+            expected.run_id = samples.run_id
+            and expected.scope = samples.scope
+            and expected.subject is not distinct from samples.subject
+            and expected.sample = samples.measure
+
+),
+
+final as (
+
+    select
+        run_id,
+        slo,
+        scope,
+        subject,
+        comparator,
+        target,
+        unit,
+        value,
+        case
+            when value is null then 'no_data'
+            when comparator = '>=' and value >= target then 'pass'
+            when comparator = '<=' and value <= target then 'pass'
+            else 'fail'
+        end as status,
+        case when comparator = '>=' then value - target else target - value end as distance,
+        coalesce(sample_size, 0) as sample_size,
+    from measured
+
+)
+
+select * from final

@@ -1,0 +1,30 @@
+with transitions as (
+
+    select
+        raw_transitions.*,
+        {{ unix_seconds('raw_transitions.ts', 'raw_transitions.ts_text') }} as seconds,
+    from {{ source('raw', 'breaker_transitions') }} as raw_transitions
+
+),
+
+final as (
+
+    select
+        run_id,
+        id as transition_id,
+        seconds as ts,
+        {{ utc_timestamp('seconds') }} as occurred_at,
+        {{ non_blank('host') }} as host,
+        {{ lower_word('scope') }} as scope,
+        {{ breaker_state('old_state') }} as old_state,
+        {{ breaker_state('new_state') }} as new_state,
+        reset_timeout_s,
+        {{ non_blank('details') }} as details,
+        file_id,
+        load_id,
+    from transitions
+    where {{ row_defect('seconds') }} is null
+
+)
+
+select * from final

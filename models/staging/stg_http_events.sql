@@ -1,0 +1,41 @@
+with events as (
+
+    select
+        raw_events.*,
+        {{ unix_seconds('raw_events.ts', 'raw_events.ts_text') }} as seconds,
+    from {{ source('raw', 'http_events') }} as raw_events
+
+),
+
+final as (
+
+    select
+        run_id,
+        id as event_id,
+        seconds as ts,
+        {{ utc_timestamp('seconds') }} as occurred_at,
+        {{ non_blank('host') }} as host,
+        {{ lower_word('role') }} as role,
+        {{ non_blank('method') }} as method,
+        status,
+        url_hash,
+        from_cache = 1 as is_from_cache,
+        from_cache is distinct from 1 as is_network,
+        revalidated = 1 as is_revalidated,
+        stale = 1 as is_stale,
+        retry_count,
+        retry_after_s,
+        rate_delay_ms,
+        case when sample_weight > 0 then sample_weight else 1 end as sample_weight,
+        {{ breaker_state('breaker_state') }} as breaker_state,
+        {{ lower_word('breaker_recorded') }} as breaker_recorded,
+        elapsed_ms,
+        {{ non_blank('error') }} as error,
+        file_id,
+        load_id,
+    from events
+    where {{ row_defect('seconds') }} is null
+
+)
+
+select * from final

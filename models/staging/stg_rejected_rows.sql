@@ -1,0 +1,34 @@
+{%- set timed = ['http_events', 'rate_events', 'breaker_transitions', 'fallback_attempts'] -%}
+{%- set untimed = ['downloads', 'run_summary'] -%}
+
+with
+{%- for table in timed + untimed %}
+{%- set seconds = unix_seconds('ts', 'ts_text') if table in timed else none %}
+
+{{ table }} as (
+
+    select
+        '{{ table }}' as table_name,
+        id as recorded_id,
+        run_id,
+        {{ row_defect(seconds) }} as reason,
+        to_json(raw_rows)::varchar as raw_values,
+        file_id,
+        load_id,
+    from {{ source('raw', table) }} as raw_rows
+    where {{ row_defect(seconds) }} is not null
+
+),
+{%- endfor %}
+
+final as (
+{% for table in timed + untimed %}
+    select * from {{ table }}
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+{%- endfor %}
+
+)
+
+select * from final

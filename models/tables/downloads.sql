@@ -1,0 +1,22 @@
+with final as (
+
+    select
+        id,
+        run_id,
+        {{ unix_seconds('ts', 'ts_text') }} as ts,
+        work_id,
+        artifact_id,
+        source,
+        resolver_name,
+        sha256,
+        final_path,
+        content_type,
+        content_length,
+        dedupe_action,
+        elapsed_ms,
+        metadata,
+    from {{ source('raw', 'downloads') }}
+
+)
+
+select * from final

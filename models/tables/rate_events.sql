@@ -1,0 +1,16 @@
+with final as (
+
+    select
+        id,
+        run_id,
+        {{ unix_seconds('ts', 'ts_text') }} as ts,
+        host,
+        role,
+        action,
+        delay_ms,
+        max_delay_ms,
+    from {{ source('raw', 'rate_events') }}
+
+)
+
+select * from final
