@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -19,7 +20,7 @@ from dbt_common.exceptions import DbtRuntimeError
 from exporter import warehouse
 from exporter.errors import TelemetryError
 from exporter.loader import LoadReport, load
-from exporter.paths import project_dir, warehouse_dir
+from exporter.paths import warehouse_dir
 
 
 @dataclass
@@ -72,16 +73,17 @@ class Plugin(BasePlugin):
         cursor = self._connection.cursor()
         warehouse.configure_cursor(cursor)
         with _reported():
+            version = warehouse.models_version(Path(wishes["project"]))
             if wishes["step"] == "publish":
-                _publish(cursor, wishes["outcomes"], wishes["needed"])
+                _publish(cursor, version, wishes["outcomes"], wishes["needed"])
                 return
             warehouse.ensure_schema(cursor)
             if wishes["step"] == "load":
                 _load(cursor)
-            _touch(cursor)
+            _touch(cursor, version)
 
 
-def _make_folder(folder: Any) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -106,12 +108,10 @@ def _load(cursor: duckdb.DuckDBPyConnection) -> None:
         current.say(f"skipped {skip.path}: {skip.reason}")
 
 
-def _touch(cursor: duckdb.DuckDBPyConnection) -> None:
+def _touch(cursor: duckdb.DuckDBPyConnection, version: str) -> None:
     """Name the runs whose marts are out of date."""
     published = warehouse.last_publication(cursor)
-    same = published is not None and published.models_version == warehouse.models_version(
-        project_dir()
-    )
+    same = published is not None and published.models_version == version
     cursor.execute("delete from session.main.touched_runs")
     cursor.execute(
         "insert into session.main.touched_runs "
@@ -121,7 +121,10 @@ def _touch(cursor: duckdb.DuckDBPyConnection) -> None:
 
 
 def _publish(
-    cursor: duckdb.DuckDBPyConnection, outcomes: dict[str, str], needed: Sequence[dict[str, Any]]
+    cursor: duckdb.DuckDBPyConnection,
+    version: str,
+    outcomes: dict[str, str],
+    needed: Sequence[dict[str, Any]],
 ) -> None:
     """Publish when everything that had to be built was built and nothing failed."""
     current.published = False
@@ -130,7 +133,6 @@ def _publish(
         names = ", ".join(name.split(".", 2)[-1] for name in bad[:3])
         current.say(f"not published: {len(bad)} failed or skipped ({names})")
         return
-    version = warehouse.models_version(project_dir())
     before = warehouse.last_publication(cursor)
     models, seeds = version.split("-")
     same_models = before is not None and before.models_version.split("-")[0] == models

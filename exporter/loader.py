@@ -7,14 +7,16 @@ that a load killed at any moment leaves nothing, and run again adds exactly what
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import duckdb
 
-from exporter.errors import SourceError, WarehouseError, one_line
+from exporter.errors import SourceError
 from exporter.load_plan import Marks, Plan, SourceFailed
 from exporter.load_table import append_bulk, merge_small
-from exporter.raw_schema import APPEND_ONLY, CAPABILITIES, TABLES
+from exporter.raw_schema import CAPABILITIES, TABLES
+from exporter.raw_sql import careful_sql
 from exporter.sources import Skipped, Source, attached, expand, reason_of
 
 #: Files of one transaction: each holds a few descriptors, and 1,024 is a usual limit.
@@ -59,7 +61,7 @@ def load(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], say: Say) -> L
 
     Raises:
         SourceError: not one source could be read.
-        WarehouseError: the warehouse could not be written (a full disk, for example).
+        duckdb.Error: the warehouse could not be written (a full disk, for example).
     """
     paths, missing = expand(names)
     report = LoadReport(skipped=list(missing))
@@ -105,11 +107,9 @@ class _Chunk:
             except SourceFailed as failure:
                 self.cursor.execute("rollback")
                 self._learn(failure)
-            except duckdb.Error as error:
-                self.cursor.execute("rollback")
-                raise write_error(error) from error
             except BaseException:
-                self.cursor.execute("rollback")
+                with suppress(duckdb.Error):
+                    self.cursor.execute("rollback")
                 raise
 
     def _learn(self, failure: SourceFailed) -> None:
@@ -118,12 +118,22 @@ class _Chunk:
             self.careful.add((failure.source.alias, failure.table))
         elif not self.one_by_one:
             self.one_by_one = True
-        elif is_write_error(failure.error):
-            raise write_error(failure.error) from failure.error
+        elif not self._cannot_be_read(failure):
+            raise failure.error
         else:
             bad = failure.source.alias
             self.sources = [source for source in self.sources if source.alias != bad]
             self.report.skipped.append(Skipped(failure.source.path, reason_of(failure.error)))
+
+    def _cannot_be_read(self, failure: SourceFailed) -> bool:
+        """Tell a file that cannot be read from a warehouse that cannot be written."""
+        shape = failure.source.tables[failure.table]
+        sql = careful_sql(failure.table, shape, failure.source.alias)
+        try:
+            self.cursor.execute(f"select count(*), max(misfits) from ({sql})").fetchall()
+        except duckdb.Error:
+            return True
+        return False
 
     def _transaction(self) -> None:
         marks = Marks(self.cursor)
@@ -267,18 +277,3 @@ class _Chunk:
         execute("delete from lake.meta.open_runs")
         execute("insert into lake.meta.open_runs from still_open")
         execute("drop table still_open")
-
-
-def is_write_error(error: duckdb.Error) -> bool:
-    """Tell whether an error is about the place written to and not about a source."""
-    text = str(error).lower()
-    return any(words in text for words in ("no space left", "disk full", "disk is full", "quota"))
-
-
-def write_error(error: duckdb.Error) -> WarehouseError:
-    """Return the error a person sees when the warehouse could not be written."""
-    remedy = "free some disk space" if is_write_error(error) else "see the reason"
-    return WarehouseError(
-        f"cannot write to the warehouse: {one_line(error, 200)}; {remedy} and run again "
-        "(the last published state is still there)"
-    )

@@ -13,7 +13,7 @@ and paths and values are quoted by DuckDB.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import duckdb
@@ -84,6 +84,28 @@ def careful_sql(table: str, shape: TableShape, alias: str, where: str = "") -> s
     return _assemble(outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _received)
 
 
+def lean_sql(
+    table: str, shape: TableShape, alias: str, where: str, wanted: Collection[str]
+) -> str:
+    """Return a select of a few raw columns, the others NULL, at a third of careful's cost.
+
+    Values come as they are, so that text that is not UTF-8 ends the read, and what did not fit is
+    not kept. For answers that are thrown away after they are shown.
+    """
+    outer, sent = [], []
+    for column, kind in TABLES[table].items():
+        names = _file_columns(column, kind, shape) if column in wanted else []
+        sent += [
+            f"case typeof({name}) when 'real' then printf('%!.17g', {name}) "
+            f"when 'blob' then null else {name} end as t_{alias_}"
+            for alias_, name in names
+        ]
+        outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
+    columns = ", ".join([_id_columns(shape), *sent])
+    inner = f"select {columns} from {shape.name} where {where}"
+    return _assemble(outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _plain, False)
+
+
 def typed_sql(table: str, shape: TableShape, alias: str) -> str:
     """Return a select of the raw columns (without file_id and load_id) by a parallel scan."""
     outer, columns = [], [f"{shape.id_name} as id", "null::varchar as defect"]
@@ -115,10 +137,11 @@ def _id_columns(shape: TableShape) -> str:
     if "id" not in shape.columns:
         return f"{position} as id, null as defect"
     name = shape.id_name
+    order = "order by rowid" if shape.has_rowid else ""
     return (
         f"case when typeof({name}) = 'integer' then {name} else {position} end as id, "
         f"case when typeof({name}) <> 'integer' then 'id is not an integer' "
-        f"when row_number() over (partition by {name} order by {position}) > 1 "
+        f"when row_number() over (partition by {name} {order}) > 1 "
         "then 'id is not unique' end as defect"
     )
 
@@ -166,10 +189,18 @@ def _scanned(column: str, kind: Kind) -> tuple[str, str, str]:
     return "null::double", f"try(decode(encode({column})))", f"'x''' || hex({column}) || ''''"
 
 
+def _plain(column: str, kind: Kind) -> tuple[str, str, str]:
+    """Return (number, text, as recorded) of a value sent as plain text."""
+    if kind in ("integer", "double", "time"):
+        return f"try_cast({column} as double)", column, column
+    return "null::double", column, column
+
+
 def _assemble(
     columns: list[tuple[str, Kind, list[str]]],
     source: str,
     read: Callable[[str, Kind], tuple[str, str, str]],
+    keep_misfits: bool = True,
 ) -> str:
     """Write the select: values are decoded once, below, and judged and named above."""
     decoded: list[str] = ["id", "defect"]
@@ -199,6 +230,8 @@ def _assemble(
             for name in sent
         ]
     listed = f"list_filter([{', '.join(misfits)}], misfit -> misfit is not null)"
+    if not keep_misfits:
+        misfits = []
     any_misfit = " or ".join(m.split(" then ")[0].removeprefix("case when ") for m in misfits)
     return (
         f"select try_cast(id as bigint) as id, {', '.join(values)}, "

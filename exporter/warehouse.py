@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,11 +49,14 @@ class Publication:
     models_version: str
 
 
-def configure(connection: duckdb.DuckDBPyConnection) -> None:
+def configure(
+    connection: duckdb.DuckDBPyConnection,
+    extensions: Sequence[str] = ("sqlite_scanner", "ducklake"),
+) -> None:
     """Load the extensions from their wheels and make a connection behave alike everywhere."""
     connection.execute("set autoinstall_known_extensions = false")
     connection.execute("set autoload_known_extensions = false")
-    for extension in ("sqlite_scanner", "ducklake"):
+    for extension in extensions:
         connection.execute(f"load {literal(str(extension_path(extension)))}")
     connection.execute("set preserve_insertion_order = false")
     connection.execute("set memory_limit = '512MB'")
@@ -65,10 +68,12 @@ def configure_cursor(cursor: duckdb.DuckDBPyConnection) -> None:
     cursor.execute("set TimeZone = 'UTC'")
 
 
-def connect() -> duckdb.DuckDBPyConnection:
+def connect(
+    extensions: Sequence[str] = ("sqlite_scanner", "ducklake"),
+) -> duckdb.DuckDBPyConnection:
     """Return a configured in-memory connection."""
     connection = duckdb.connect(":memory:")
-    configure(connection)
+    configure(connection, extensions)
     return connection
 
 
@@ -96,7 +101,8 @@ class Lock:
     """The single-writer lock beside the warehouse, held until released or the process ends."""
 
     def __init__(self, folder: Path) -> None:
-        self._lock = FileLock(folder / ".lock", thread_local=False)
+        # a singleton: `run` holds it while dbt, in the same process, takes it once more
+        self._lock = FileLock(folder / ".lock", thread_local=False, is_singleton=True)
 
     def acquire(self, say: Callable[[str], None]) -> None:
         """Take the lock; wait, with a message, up to DOCSTOKG_LOCK_TIMEOUT_S (default 600) seconds.
@@ -118,8 +124,8 @@ class Lock:
             ) from None
 
     def release(self) -> None:
-        """Let the next writer in."""
-        self._lock.release(force=True)
+        """Give back one hold; the next writer gets in when all are given back."""
+        self._lock.release()
 
 
 def lock_timeout_s() -> float:
@@ -133,6 +139,25 @@ def lock_timeout_s() -> float:
         if (value := float(text)) >= 0:
             return value
     raise WarehouseError(f"DOCSTOKG_LOCK_TIMEOUT_S={text!r} is not a number of seconds")
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn DuckDB's errors within a with block into the one a person sees.
+
+    Raises:
+        WarehouseError: the warehouse could not be opened, read or written.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error).lower()
+        full = any(words in text for words in ("no space left", "disk full", "disk is full"))
+        remedy = "free some disk space and run again" if full else "check its folder and run again"
+        raise WarehouseError(
+            f"cannot write to the warehouse {warehouse_dir()}: {one_line(error, 200)}; {remedy} "
+            "(the last published state is still there)"
+        ) from error
 
 
 def ensure_schema(cursor: duckdb.DuckDBPyConnection, lake: str = "lake") -> None:

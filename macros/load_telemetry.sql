@@ -9,7 +9,10 @@
     {%- if execute and target.name != 'direct' -%}
         {%- do adapter.store_relation(
             'dbt_plugin', none, [], '', '',
-            {'step': 'load' if flags.WHICH in ('run', 'build') else 'prepare'}
+            {
+                'step': 'load' if flags.WHICH in ('run', 'build') else 'prepare',
+                'project': invocation_args_dict.project_dir | string,
+            }
         ) -%}
     {%- endif -%}
 {%- endmacro -%}

@@ -5,5 +5,9 @@
   Example: ' Metadata' gives metadata; '' and NULL give NULL.
 -#}
 {%- macro lower_word(column) -%}
-    nullif(lower(trim({{ column }}, ' ' || e'\t\n\r\f' || chr(11))), '')
+    nullif(lower(case
+        when regexp_matches({{ column }}, '^[\s\v]|[\s\v]$')
+            then regexp_replace({{ column }}, '^[\s\v]+|[\s\v]+$', '', 'g')
+        else {{ column }}
+    end), '')
 {%- endmacro -%}

@@ -5,5 +5,5 @@
   Example: 'arxiv' gives arxiv; '  ' and NULL give NULL.
 -#}
 {%- macro non_blank(column) -%}
-    case when trim({{ column }}, ' ' || e'\t\n\r\f' || chr(11)) <> '' then {{ column }} end
+    case when regexp_matches({{ column }}, '[^\s\v]') then {{ column }} end
 {%- endmacro -%}

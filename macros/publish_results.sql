@@ -23,7 +23,12 @@
         {%- endfor -%}
         {%- do adapter.store_relation(
             'dbt_plugin', none, [], '', '',
-            {'step': 'publish', 'outcomes': outcomes, 'needed': needed}
+            {
+                'step': 'publish',
+                'project': invocation_args_dict.project_dir | string,
+                'outcomes': outcomes,
+                'needed': needed,
+            }
         ) -%}
     {%- endif -%}
 {%- endmacro -%}

@@ -1,3 +1,5 @@
+{{ config(meta={'stored_when_direct': true}) }}
+
 with events as (
 
     select * from {{ ref('stg_http_events') }}

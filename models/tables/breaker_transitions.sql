@@ -10,6 +10,7 @@ with final as (
         new_state,
         reset_timeout_s,
         details,
+        file_id,
     from {{ source('raw', 'breaker_transitions') }}
 
 )

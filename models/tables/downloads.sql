@@ -15,6 +15,7 @@ with final as (
         dedupe_action,
         elapsed_ms,
         metadata,
+        file_id,
     from {{ source('raw', 'downloads') }}
 
 )

@@ -15,6 +15,7 @@ with final as (
         status,
         elapsed_ms,
         metadata,
+        file_id,
     from {{ source('raw', 'fallback_attempts') }}
 
 )

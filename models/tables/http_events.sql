@@ -20,6 +20,7 @@ with final as (
         breaker_recorded,
         elapsed_ms,
         error,
+        file_id,
     from {{ source('raw', 'http_events') }}
 
 )

@@ -9,6 +9,7 @@ with final as (
         action,
         delay_ms,
         max_delay_ms,
+        file_id,
     from {{ source('raw', 'rate_events') }}
 
 )

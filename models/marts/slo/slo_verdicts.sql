@@ -1,3 +1,5 @@
+{{ config(meta={'stored_when_direct': true}) }}
+
 with expected as (
 
     select * from {{ ref('slo_index') }}

@@ -1,0 +1,328 @@
+"""The command line: thin; every command hands over to the module that does the work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exporter import __version__
+from exporter.errors import TelemetryError, UsageError, one_line
+
+if TYPE_CHECKING:
+    from exporter.results import Summary
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="SLOs of the DocsToKG crawler: load its telemetry, test it, and see what it says.\n\n"
+    "Exit codes: 0 done; 1 done, and the answer is not good; 2 could not be done.",
+)
+
+
+class OutputFormat(str, Enum):
+    """How an answer is written."""
+
+    text = "text"
+    json = "json"
+
+
+class TableFormat(str, Enum):
+    """How rows are written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+Db = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--db",
+        metavar="FILE|DIR|GLOB",
+        help="Telemetry of the crawler; may be repeated; quote a glob. "
+        "run and summary take DOCSTOKG_TELEMETRY_DB_PATH when it is not given.",
+    ),
+]
+Run = Annotated[str, typer.Option("--run", help="A run id, or latest.")]
+Project = Annotated[
+    Path | None,
+    typer.Option("--project-dir", help="Your own copy of the dbt project, to change models in."),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show what dbt and DuckDB say, on stderr.")
+]
+Format = Annotated[OutputFormat, typer.Option("--output-format", help="text or json.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        packages = ", ".join(f"{name} {version(name)}" for name in ("duckdb", "dbt-core"))
+        typer.echo(f"docstokg-telemetry {__version__} ({packages})")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show versions.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: docstokg-telemetry run --db 'runs/*/manifest.sqlite3'")
+def run(db: Db = None, project_dir: Project = None, verbose: Verbose = False) -> None:
+    """Load what is new, build and test all models, and publish the result."""
+    from exporter import runner
+    from exporter.paths import project_dir as find_project
+
+    names = _names(db)
+    if not names:
+        raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
+    with _progress("loading", verbose) as (say, progress):
+        outcome = runner.build(names, find_project(project_dir), say, progress, verbose)
+    report = outcome.report
+    for skip in report.skipped:
+        _complain(f"skipped {skip.path}: {skip.reason}")
+    for failure in outcome.failed_tests:
+        _complain(f"test failed: {failure}")
+    parts = [f"{report.rows:,} new rows from {_count(report.files, 'file')}"]
+    if report.changed:
+        parts.append(f"{report.changed:,} updated")
+    parts.append(f"{outcome.rejected:,} rejected ({outcome.rejected_in_all:,} in all)")
+    if report.skipped:
+        parts.append(f"{_count(len(report.skipped), 'file')} skipped")
+    state = (
+        "nothing new: what is published is current"
+        if outcome.was_current
+        else "published"
+        if outcome.published
+        else "NOT published: readers keep the last good state"
+    )
+    typer.echo(f"{', '.join(parts)}; {state}")
+    raise typer.Exit(1 if report.skipped or outcome.failed_tests else 0)
+
+
+@app.command(epilog="Example: docstokg-telemetry runs --output-format json")
+def runs(
+    db: Db = None,
+    output_format: Format = OutputFormat.text,
+    project_dir: Project = None,
+    verbose: Verbose = False,
+) -> None:
+    """List the runs: start, length, yield, verdict. With --db, loads what is new first."""
+    from exporter import render, results
+    from exporter.query import published
+
+    skipped = _load_first(db, project_dir, verbose)
+    with published() as connection:
+        found = results.runs(connection)
+    if output_format is OutputFormat.json:
+        render.print_json(found)
+    elif found:
+        render.print_runs(found)
+    else:
+        typer.echo("no runs yet")
+    raise typer.Exit(1 if skipped else 0)
+
+
+@app.command(
+    epilog="Example: docstokg-telemetry summary --db manifest.sqlite3 --run latest "
+    "--output-format json"
+)
+def summary(
+    db: Db = None,
+    run: Run = "latest",
+    output_format: Format = OutputFormat.text,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Let hosts that fail, and missing data, fail the run.")
+    ] = False,
+    project_dir: Project = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show one run's SLIs and SLO verdicts, straight from the file (or from the warehouse)."""
+    from exporter import render
+
+    found, source = _summarise(_names(db), run, project_dir, verbose)
+    if output_format is OutputFormat.json:
+        render.print_json(found.as_json())
+    else:
+        render.print_summary(found, source)
+    good = found.verdict["has_passed_strictly"] if strict else found.passed
+    raise typer.Exit(0 if good else 1)
+
+
+@app.command(
+    epilog="Example: docstokg-telemetry query --query "
+    "'select host, http_429_pct from host_slis order by 2 desc' --format csv"
+)
+def query(
+    sql: Annotated[str, typer.Option("--query", help="One SELECT over raw tables and models.")],
+    db: Db = None,
+    table_format: Annotated[
+        TableFormat, typer.Option("--format", help="table, json or csv.")
+    ] = TableFormat.table,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most rows to show.")] = 10_000,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds the query may take.")
+    ] = 60.0,
+    project_dir: Project = None,
+    verbose: Verbose = False,
+) -> None:
+    """Ask the warehouse in SQL, read-only. With --db, loads what is new first."""
+    from exporter import render
+    from exporter.query import run_query
+
+    skipped = _load_first(db, project_dir, verbose)
+    result = run_query(sql, limit, timeout)
+    if table_format is TableFormat.json:
+        render.print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
+    elif table_format is TableFormat.csv:
+        render.print_csv(result.columns, result.rows)
+    else:
+        render.print_table(result.columns, result.rows)
+    if result.is_cut:
+        _complain(f"only the first {limit:,} rows are shown: raise --limit for more")
+    raise typer.Exit(1 if skipped else 0)
+
+
+@app.command(epilog="Example: docstokg-telemetry export --db manifest.sqlite3 --out archive/parquet")
+def export(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the Parquet files.")],
+    db: Db = None,
+    project_dir: Project = None,
+    verbose: Verbose = False,
+) -> None:
+    """Write raw tables and marts as Parquet. With --db, loads what is new and keeps to it."""
+    from exporter.export import export as write
+
+    skipped = _load_first(db, project_dir, verbose)
+    with _progress("writing", verbose) as (_, progress):
+        written = write(out, db or [], progress)
+    rows = sum(item.rows for item in written)
+    typer.echo(f"{len(written)} tables, {rows:,} rows, written to {out} and counted")
+    raise typer.Exit(1 if skipped else 0)
+
+
+def _names(db: list[str] | None) -> list[str]:
+    """Return the sources named by --db, else the one in the environment."""
+    named = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
+    return list(db) if db else [named] if named else []
+
+
+def _summarise(
+    names: list[str], run: str, project_dir: Path | None, verbose: bool
+) -> tuple[Summary, str]:
+    """Read a run's summary from its file; from the warehouse if no file is named or has it."""
+    from exporter import direct, results
+    from exporter.paths import project_dir as find_project
+    from exporter.query import published
+
+    if names:
+        with _progress("compiling", verbose) as (say, _):
+            compiled = direct.compiled(find_project(project_dir), say, verbose)
+        try:
+            with direct.opened(names, run, compiled, results.SUMMARY_MODELS) as found:
+                for skip in found.skipped:
+                    _complain(f"skipped {skip.path}: {skip.reason}")
+                return results.summary(found.connection, found.run_id), found.path
+        except direct.NoSuchRun as missing:
+            try:
+                with published() as connection:
+                    return results.summary(connection, run), "the warehouse"
+            except TelemetryError:
+                raise missing from None
+    with published() as connection:
+        run = results.latest_run(connection) if run == "latest" else run
+        return results.summary(connection, run), "the warehouse"
+
+
+def _load_first(db: list[str] | None, project_dir: Path | None, verbose: bool) -> bool:
+    """Load and build what is new in the named sources; return whether any was skipped.
+
+    Raises:
+        TelemetryError: a data test failed, so what is new cannot be answered from.
+    """
+    if not db:
+        return False
+    from exporter import runner
+    from exporter.paths import project_dir as find_project
+
+    with _progress("loading", verbose) as (say, progress):
+        outcome = runner.build(db, find_project(project_dir), say, progress, verbose)
+    for skip in outcome.report.skipped:
+        _complain(f"skipped {skip.path}: {skip.reason}")
+    for failure in outcome.failed_tests:
+        _complain(f"test failed, so the answer is from the last good state: {failure}")
+    return bool(outcome.report.skipped or outcome.failed_tests)
+
+
+@contextmanager
+def _progress(
+    what: str, verbose: bool
+) -> Iterator[tuple[Callable[[str], None], Callable[[str, int, int], None]]]:
+    """Show progress on stderr while a person waits; silent where stderr is not a terminal."""
+    if verbose or not sys.stderr.isatty():
+        yield _complain, lambda done, number, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(24),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def say(message: str) -> None:
+            bar.update(task, description=message)
+
+        def step(done: str, number: int, total: int) -> None:
+            bar.update(task, description=done, completed=number, total=total)
+
+        yield say, step
+
+
+def _complain(message: str) -> None:
+    typer.echo(message, err=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _fail(message: str, code: int = 2) -> None:
+    _complain(f"error: {message}")
+    sys.exit(code)
+
+
+def main() -> None:
+    """Run the command line; every error becomes one line on stderr and exit code 2."""
+    try:
+        app()
+    except TelemetryError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except Exception as error:  # the last resort: a person gets one line, -v gets the rest
+        if "-v" in sys.argv or "--verbose" in sys.argv:
+            raise
+        _fail(f"unexpected {type(error).__name__}: {one_line(error)} (see more with -v)")

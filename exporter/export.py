@@ -1,0 +1,118 @@
+"""Parquet files of the raw tables and marts: complete or absent, and counted after writing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from exporter.errors import TelemetryError, one_line
+from exporter.query import published
+from exporter.raw_sql import literal
+from exporter.sources import expand
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One file written: the relation, where it went, and its rows as counted in the file."""
+
+    name: str
+    path: Path
+    rows: int
+
+
+def export(
+    out: Path, names: Sequence[str], progress: Callable[[str, int, int], None]
+) -> list[Exported]:
+    """Write every raw table and every mart as zstd Parquet, one file each.
+
+    Args:
+        out: the folder; made if it is not there.
+        names: sources to keep to; none for all that is loaded.
+        progress: takes (what was done, number of it, how many there are).
+
+    Raises:
+        TelemetryError: a file could not be written, or does not hold the rows it should.
+        WarehouseError: nothing is published.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TelemetryError(f"cannot make the folder {out}: {error.strerror}") from error
+    with published() as connection:
+        relations = _relations(connection)
+        paths = [path for path, _ in expand(names)[0]]
+        _choose(connection, paths)
+        written = []
+        for number, (schema, name) in enumerate(relations, 1):
+            written.append(_write(connection, schema, name, out, bool(names)))
+            progress(name, number, len(relations))
+    return written
+
+
+def _relations(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Return (schema, name) of the raw tables some file has, and of the marts."""
+    tables = connection.execute(
+        "select schema_name, view_name as name from duckdb_views() where database_name = 'lake' "
+        "and schema_name in ('telemetry', 'marts') "
+        "union select schema_name, table_name from duckdb_tables() where database_name = 'lake' "
+        "and schema_name in ('telemetry', 'marts') order by 1 desc, 2"
+    ).fetchall()
+    return [(schema, name) for schema, name in tables]
+
+
+def _choose(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
+    connection.execute("create temp table chosen_files (file_id varchar)")
+    for path in paths:
+        connection.execute(
+            "insert into chosen_files select file_id from lake.raw.source_files where path = ?",
+            [path],
+        )
+    connection.execute(
+        "create temp table chosen_runs as select run_id from lake.marts.run_inventory "
+        "where source_path in (select path from lake.raw.source_files "
+        "where file_id in (select file_id from temp.chosen_files))"
+    )
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, schema: str, name: str, out: Path, only_chosen: bool
+) -> Exported:
+    relation = f"lake.{schema}.{name}"
+    where = ""
+    if only_chosen:
+        columns = [row[0] for row in connection.execute(f"describe {relation}").fetchall()]
+        if "file_id" in columns:
+            where = "where file_id in (from temp.chosen_files)"
+        elif "run_id" in columns:
+            where = "where run_id in (from temp.chosen_runs)"
+    target = out / f"{name}.parquet"
+    part = out / f".{name}.parquet.part"
+    try:
+        counted = connection.execute(
+            f"copy (select * from {relation} {where}) to {literal(str(part))} "
+            "(format parquet, compression zstd)"
+        ).fetchone()
+        expected = connection.execute(f"select count(*) from {relation} {where}").fetchone()
+        found = connection.execute(
+            f"select sum(num_rows)::bigint from parquet_file_metadata({literal(str(part))})"
+        ).fetchone()
+        rows = int((found or (0,))[0] or 0)
+        if not (counted and expected and counted[0] == expected[0] == rows):
+            raise TelemetryError(
+                f"{target} would hold {rows} rows where {relation} has "
+                f"{expected[0] if expected else '?'}: nothing was kept; run it again"
+            )
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except (duckdb.Error, OSError) as error:
+        raise TelemetryError(f"cannot write {target}: {one_line(error, 200)}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    return Exported(name, target, rows)

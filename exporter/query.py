@@ -1,0 +1,140 @@
+"""A person's SQL over the published snapshot, in a sandbox.
+
+The sandbox has three walls. The statement must be one SELECT, and the only table functions in it
+those that make rows out of nothing; the lake is attached read-only; and DuckDB's own access to
+files, network, extensions and settings is off for good. The first wall is there because an
+extension's table function (``sqlite_scan``) opens files without asking DuckDB.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from exporter import warehouse
+from exporter.errors import QueryError, one_line
+from exporter.paths import warehouse_dir
+from exporter.raw_sql import literal
+
+#: Where a bare name is looked up, first match wins: marts, then the raw tables by their names.
+SEARCH_PATH = ("marts", "telemetry", "staging", "intermediate")
+_TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series", "repeat", "repeat_row"})
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows of a query.
+
+    Attributes:
+        columns: names, in order.
+        rows: one tuple a row.
+        is_cut: there were more rows than the limit.
+    """
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+    is_cut: bool
+
+
+@contextmanager
+def published() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the published snapshot, read-only, with the names people use.
+
+    Raises:
+        WarehouseError: nothing is published, or it cannot be read.
+    """
+    connection = warehouse.connect()
+    try:
+        warehouse.attach_published(connection)
+        use_names(connection)
+        yield connection
+    finally:
+        connection.close()
+
+
+def use_names(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let bare names mean marts first, then the raw tables by their own names."""
+    schemas = connection.execute(
+        "select distinct schema_name from duckdb_schemas() where database_name = 'lake'"
+    ).fetchall()
+    present = {name for (name,) in schemas}
+    path = ",".join(f"lake.{schema}" for schema in SEARCH_PATH if schema in present)
+    connection.execute(f"set search_path = {literal(path)}")
+
+
+def run_query(sql: str, limit: int, timeout_s: float) -> Result:
+    """Run one SELECT over raw tables and models in the sandbox.
+
+    Args:
+        sql: the statement.
+        limit: most rows to return.
+        timeout_s: seconds after which it is stopped.
+
+    Raises:
+        QueryError: it is not one SELECT, uses what the sandbox forbids, fails or takes too long.
+        WarehouseError: nothing is published.
+    """
+    with published() as connection:
+        _check(connection, sql)
+        _lock_down(connection)
+        timer = threading.Timer(timeout_s, connection.interrupt)
+        timer.start()
+        try:
+            cursor = connection.execute(sql)
+            columns = [column[0] for column in cursor.description or []]
+            rows = cursor.fetchmany(limit + 1)
+        except duckdb.InterruptException:
+            raise QueryError(
+                f"the query took longer than {timeout_s:g} s: narrow it, or raise --timeout"
+            ) from None
+        except duckdb.Error as error:
+            raise QueryError(f"the query failed: {one_line(error)}") from error
+        finally:
+            timer.cancel()
+    return Result(columns, rows[:limit], len(rows) > limit)
+
+
+def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
+    data = f"{warehouse_dir()}/data/"
+    connection.execute(f"set allowed_directories = [{literal(data)}]")
+    connection.execute("set python_enable_replacements = false")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+
+
+def _check(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Refuse all but one SELECT that reads relations and makes rows out of nothing."""
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as error:
+        raise QueryError(f"the query is not SQL that DuckDB reads: {one_line(error)}") from error
+    if len(statements) != 1:
+        raise QueryError(f"give one statement, not {len(statements)}")
+    answer = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
+    tree = json.loads(answer[0]) if answer else {"error": True}
+    if tree.get("error"):
+        kind = statements[0].type.name
+        raise QueryError(f"only SELECT is allowed here, and this is {kind}: queries are read-only")
+    for name in _table_functions(tree):
+        if name.lower() not in _TABLE_FUNCTIONS:
+            raise QueryError(
+                f"table function {name} is not allowed here: query the models and raw tables "
+                "(show them with: docstokg-telemetry query --query 'show tables')"
+            )
+
+
+def _table_functions(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if node.get("type") == "TABLE_FUNCTION":
+            yield str(node.get("function", {}).get("function_name", "?"))
+        for value in node.values():
+            yield from _table_functions(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _table_functions(value)

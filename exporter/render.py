@@ -1,0 +1,245 @@
+"""Text for people: tables and colours where there is a terminal, plain text elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from exporter.results import Row, Summary, iso
+
+_STATUS = {"pass": ("✓ pass", "green"), "fail": ("✗ fail", "bold red"), "no_data": ("– no data", "yellow")}
+_SCOPES = {"run": "run", "run_role": "role", "run_host": "host"}
+_HOSTS_SHOWN = 5
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: times as ISO-8601, NaN and infinities as null."""
+    if isinstance(value, datetime):
+        return iso(value) if value.tzinfo is None else value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout."""
+    print(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as CSV on stdout, NULL as nothing."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if value is None else plain(value) for value in row])
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as a table on stdout."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=_box(), header_style="bold")
+    cells = [[_cell(value) for value in row] for row in rows]
+    raw = list(zip(*cells, strict=True)) if cells else [() for _ in columns]
+    for column, values in zip(columns, raw, strict=True):
+        numeric = all(right for _, right in values) and bool(values)
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(text) for text, _ in row))
+    _console().print(table)
+
+
+def print_summary(summary: Summary, source: str) -> None:
+    """Print one run's verdicts: each SLO's value, target, distance and sample, worst first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console()
+    run = summary.run
+    verdict = ("PASSED", "bold green") if summary.passed else ("FAILED", "bold red")
+    console.print(Text.assemble(("Run ", "bold"), (run["run_id"], "bold cyan"), "  ", verdict))
+    console.print(Text(_when(run), style="dim"))
+    console.print(Text(f"from {source}", style="dim"), soft_wrap=True)
+    console.print()
+    table = Table(box=_box(), header_style="bold")
+    for name, justify in (
+        ("SLO", "left"), ("scope", "left"), ("verdict", "left"), ("value", "right"),
+        ("target", "right"), ("distance", "right"), ("sample", "right"),
+    ):  # fmt: skip
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    hosts_hidden = 0
+    for slo in summary.slos:
+        if slo["scope"] == "run_host" and slo["status"] != "fail":
+            hosts_hidden += 1
+            continue
+        text, style = _STATUS[slo["status"]]
+        scope = _SCOPES[slo["scope"]] + (f" {slo['subject']}" if slo["subject"] else "")
+        table.add_row(
+            slo["slo"],
+            Text(scope),
+            Text(text, style=style),
+            _amount(slo["value"], slo["unit"]),
+            f"{'≥' if slo['comparator'] == '>=' else '≤'} {_amount(slo['target'], slo['unit'])}",
+            Text(_distance(slo), style=style if slo["status"] == "fail" else ""),
+            f"{slo['sample_size']:,.0f}",
+        )
+    console.print(table)
+    if hosts_hidden:
+        console.print(
+            Text(f"{hosts_hidden} more verdicts of single hosts do not fail.", style="dim")
+        )
+    _print_worst_hosts(console, summary)
+    if summary.rejected_rows:
+        console.print(
+            Text(
+                f"{summary.rejected_rows:,} rows of this run could not be used: "
+                "select * from rejected_rows",
+                style="yellow",
+            )
+        )
+
+
+def print_runs(rows: Sequence[Row]) -> None:
+    """Print the list of runs, the latest last."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=_box(), header_style="bold")
+    for name, justify in (
+        ("run", "left"), ("start (UTC)", "left"), ("length", "right"),
+        ("artifacts", "right"), ("yield", "right"), ("verdict", "left"),
+    ):  # fmt: skip
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for row in rows:
+        status = "pass" if row["has_passed"] else "fail"
+        text, style = _STATUS[status]
+        if status == "fail":
+            text += f" ({row['slos_failed']})"
+        table.add_row(
+            Text(row["run_id"]),
+            _moment(row["started_at"]),
+            _length(row["length_s"]) + ("" if row["is_finished"] else " …"),
+            f"{row['artifacts']:,}",
+            _amount(row["yield_pct"], "%"),
+            Text(text, style=style),
+        )
+    _console().print(table)
+    if any(not row["is_finished"] for row in rows):
+        _console().print(Text("… no end recorded: under way, or it stopped half-way", style="dim"))
+
+
+def _print_worst_hosts(console: Any, summary: Summary) -> None:
+    """Name the hosts that weigh most in the failing SLOs that hosts explain."""
+    failing = {slo["slo"] for slo in summary.slos if slo["status"] == "fail"}
+    if not failing:
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    trouble = ("http_429_requests", "http_5xx_requests", "exceptions")
+    worst = sorted(
+        (host for host in summary.hosts if any(host[column] for column in trouble)),
+        key=lambda host: -sum(host[column] for column in trouble),
+    )[:_HOSTS_SHOWN]
+    if not worst:
+        return
+    console.print()
+    table = Table(
+        box=_box(), header_style="bold", title="Hosts with the most errors", title_justify="left"
+    )
+    names = ("host", "network requests", "429", "5xx", "exceptions", "retries", "latency p95")
+    for index, name in enumerate(names):
+        table.add_column(name, justify="right" if index else "left")
+    for host in worst:
+        counts = [f"{host[c]:,.0f}" for c in ("network_requests", *trouble, "retries")]
+        table.add_row(Text(host["host"]), *counts, _amount(host["latency_p95_ms"], "ms"))
+    console.print(table)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    # a pipe gets whole lines: only a terminal has a width to keep to
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+def _box() -> Any:
+    from rich import box
+
+    return box.SIMPLE_HEAD if sys.stdout.isatty() else box.SIMPLE_HEAD
+
+
+def _cell(value: Any) -> tuple[str, bool]:
+    """Return a value's text and whether it goes to the right."""
+    if value is None:
+        return "–", True
+    if isinstance(value, bool):
+        return str(value).lower(), False
+    if isinstance(value, float):
+        return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}", True
+    if isinstance(value, int | Decimal):
+        return str(value), True
+    if isinstance(value, datetime):
+        return _moment(value), False
+    return str(value), False
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    if unit == "%":
+        return f"{value:,.2f} %"
+    if unit == "ms":
+        return f"{value:,.0f} ms" if abs(value) >= 100 else f"{value:,.1f} ms"
+    return f"{value:,.4g} {unit}".rstrip()
+
+
+def _distance(slo: Row) -> str:
+    if slo["distance"] is None:
+        return "–"
+    if slo["distance"] == 0:
+        return "exactly met"
+    word = "to spare" if slo["distance"] > 0 else "over" if slo["comparator"] == "<=" else "short"
+    unit = "points" if slo["unit"] == "%" else slo["unit"]
+    amount = abs(slo["distance"])
+    text = f"{amount:,.2f} {unit}" if unit == "points" else _amount(amount, unit)
+    return f"{text} {word}"
+
+
+def _moment(moment: datetime | None) -> str:
+    return "–" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _length(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if abs(seconds) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _when(run: Row) -> str:
+    end = f"ended {_moment(run['finished_at'])}" if run["is_finished"] else "no end recorded yet"
+    return (
+        f"started {_moment(run['started_at'])} UTC, {end}, length {_length(run['length_s'])}; "
+        f"{run['http_events']:,} requests, {run['downloads']:,} downloads"
+    )

@@ -1,0 +1,146 @@
+"""What the marts say of one run: read, never computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from exporter.errors import TelemetryError
+
+#: The models that a summary needs.
+SUMMARY_MODELS = (
+    "run_inventory",
+    "run_slis",
+    "run_verdicts",
+    "slo_verdicts",
+    "host_traffic",
+    "rejected_rows",
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run's SLIs and verdicts.
+
+    Attributes:
+        run: its row of run_inventory.
+        slis: its row of run_slis.
+        verdict: its row of run_verdicts.
+        slos: its rows of slo_verdicts, scope by scope.
+        hosts: its rows of host_traffic, busiest first.
+        rejected_rows: rows of the run that could not be used.
+    """
+
+    run: Row
+    slis: Row
+    verdict: Row
+    slos: list[Row]
+    hosts: list[Row]
+    rejected_rows: int
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether no SLO of the run or of its roles is missed."""
+        return bool(self.verdict["has_passed"])
+
+    def as_json(self) -> Row:
+        """Return the JSON summary of the contract: times in ISO-8601 UTC, null for no data."""
+        slis = {name: value for name, value in self.slis.items() if name != "run_id"}
+        keys = ("slo", "scope", "subject", "comparator", "target", "value", "status")
+        extra = ("unit", "distance", "sample_size")
+        return {
+            "run_id": self.run["run_id"],
+            "started_at": iso(self.run["started_at"]),
+            "finished_at": iso(self.run["finished_at"]),
+            **slis,
+            "rejected_rows": self.rejected_rows,
+            "passed": self.passed,
+            "passed_strictly": bool(self.verdict["has_passed_strictly"]),
+            "slos": [{key: slo[key] for key in (*keys, *extra)} for slo in self.slos],
+        }
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Return a UTC timestamp of a mart as ISO-8601 text."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
+
+
+def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
+    """Read one run's summary from the marts.
+
+    Args:
+        connection: has the marts, in a warehouse or built over one file.
+        run_id: the run.
+
+    Raises:
+        TelemetryError: the marts do not have the run.
+    """
+    runs = rows(connection, "select * from lake.marts.run_inventory where run_id = ?", run_id)
+    if not runs:
+        raise TelemetryError(f"run {run_id!r} is unknown")
+    slos = rows(
+        connection,
+        "select * from lake.marts.slo_verdicts where run_id = ? "
+        "order by list_position(['run', 'run_role', 'run_host'], scope), "
+        "list_position(['fail', 'no_data', 'pass'], status), slo, subject",
+        run_id,
+    )
+    return Summary(
+        run=runs[0],
+        slis=rows(connection, "select * from lake.marts.run_slis where run_id = ?", run_id)[0],
+        verdict=rows(connection, "select * from lake.marts.run_verdicts where run_id = ?", run_id)[0],
+        slos=slos,
+        hosts=rows(
+            connection,
+            "select * from lake.marts.host_traffic where run_id = ? order by requests desc, host",
+            run_id,
+        ),
+        rejected_rows=rows(
+            connection,
+            "select count(*) as rejected from lake.marts.rejected_rows where run_id = ?",
+            run_id,
+        )[0]["rejected"],
+    )
+
+
+def latest_run(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return the run whose events are the latest.
+
+    Raises:
+        TelemetryError: there is no run.
+    """
+    found = connection.execute(
+        "select run_id from lake.marts.run_inventory "
+        "order by last_event_at desc nulls last, run_id desc limit 1"
+    ).fetchone()
+    if not found:
+        raise TelemetryError("the warehouse holds no run: load telemetry with run --db FILE")
+    return str(found[0])
+
+
+def runs(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Return all runs with their yield and verdict, the latest last."""
+    return rows(
+        connection,
+        "select i.run_id, i.started_at, i.finished_at, i.last_event_at, i.length_s, i.is_finished, "
+        "s.artifacts, s.yield_pct, v.has_passed, v.has_passed_strictly, v.slos_failed, "
+        "v.slos_without_data, v.host_slos_failed, i.source_path "
+        "from lake.marts.run_inventory as i "
+        "join lake.marts.run_slis as s on i.run_id = s.run_id "
+        "join lake.marts.run_verdicts as v on i.run_id = v.run_id "
+        "order by i.last_event_at nulls first, i.run_id",
+    )
+
+
+def rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[Row]:
+    """Return a query's rows as dictionaries."""
+    cursor = connection.execute(sql, list(values))
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

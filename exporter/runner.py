@@ -1,0 +1,271 @@
+"""dbt, run from Python: the build after a load, and the compiled models for direct answers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exporter import warehouse
+from exporter.errors import ModelError, WarehouseError, one_line
+from exporter.loader import LoadReport, load
+from exporter.paths import warehouse_dir
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Build:
+    """What one run did.
+
+    Attributes:
+        report: what was loaded.
+        published: readers see the new state now.
+        was_current: nothing was new, so nothing was built.
+        failed_tests: data tests that failed, with what dbt said.
+        rejected: rows of this load that were set aside.
+        rejected_in_all: rows set aside over all loads.
+    """
+
+    report: LoadReport
+    published: bool = False
+    was_current: bool = False
+    failed_tests: list[str] = field(default_factory=list)
+    rejected: int = 0
+    rejected_in_all: int = 0
+
+
+def build(
+    names: Sequence[str],
+    project: Path,
+    say: Callable[[str], None],
+    progress: Progress,
+    verbose: bool = False,
+) -> Build:
+    """Load what is new, build and test the models of the runs it touches, and publish.
+
+    Args:
+        names: files, folders and globs; with none, builds on what is loaded already.
+        project: the dbt project.
+        say: takes messages for people.
+        progress: takes (what was done, number of it, how many there are).
+        verbose: let dbt's own log through, on stderr.
+
+    Raises:
+        SourceError: not one source could be read.
+        WarehouseError: the warehouse is busy or could not be written.
+        ModelError: a model could not be compiled or built.
+    """
+    folder = warehouse_dir()
+    os.environ["DOCSTOKG_WAREHOUSE"] = str(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseError(
+            f"cannot make the warehouse folder {folder}: {error.strerror}: "
+            "set DOCSTOKG_WAREHOUSE to a folder you can write to"
+        ) from error
+    lock = warehouse.Lock(folder)
+    lock.acquire(say)
+    try:
+        outcome, models_changed = _load(names, project, say)
+        if not outcome.was_current:
+            _build(outcome, project, models_changed, say, progress, verbose)
+        _count_rejected(outcome)
+        return outcome
+    finally:
+        lock.release()
+
+
+def _load(
+    names: Sequence[str], project: Path, say: Callable[[str], None]
+) -> tuple[Build, bool]:
+    connection = warehouse.connect()
+    try:
+        with warehouse.writing():
+            warehouse.attach_writer(connection)
+            warehouse.ensure_schema(connection)
+            report = load(connection, names, say) if names else LoadReport()
+            published = warehouse.last_publication(connection)
+            loaded = connection.execute("select max(load_id) from lake.meta.loads").fetchone()
+    finally:
+        connection.close()
+    same = published is not None and published.models_version == warehouse.models_version(project)
+    current = (
+        same and published is not None and published.load_id == ((loaded and loaded[0]) or 0)
+    )
+    return Build(report, published=current, was_current=current), not same
+
+
+def _build(
+    outcome: Build,
+    project: Path,
+    models_changed: bool,
+    say: Callable[[str], None],
+    progress: Progress,
+    verbose: bool,
+) -> None:
+    from exporter import dbt_plugin
+
+    dbt_plugin.current = dbt_plugin.Invocation(say=say, report=outcome.report)
+    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    if not models_changed:
+        # views and seeds are as they were: making them again would only add snapshots
+        arguments += ["--select", "config.materialized:incremental", "resource_type:test"]
+    result = _dbt(arguments, project, progress, verbose)
+    outcome.published = bool(dbt_plugin.current.published)
+    if dbt_plugin.current.failure is not None:
+        raise dbt_plugin.current.failure
+    errors = []
+    for item in getattr(result.result, "results", None) or []:
+        status = str(item.status)
+        if status == "fail":
+            outcome.failed_tests.append(f"{item.node.name}: {one_line_of(item.message)}")
+        elif status == "error":
+            errors.append(f"{item.node.name}: {one_line_of(item.message)}")
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise ModelError(
+            f"dbt could not build {errors[0]}{more}; the last published state stays; "
+            "see all of it with -v"
+        )
+    if result.exception is not None:
+        raise ModelError(f"dbt stopped: {one_line(result.exception)}; see all of it with -v")
+    if not outcome.failed_tests and not outcome.published:
+        raise ModelError("dbt finished but nothing was published; see why with -v")
+
+
+def one_line_of(message: str | None) -> str:
+    """Return dbt's message without its line breaks and headings."""
+    lines = [line.strip() for line in (message or "no message").splitlines() if line.strip()]
+    text = " ".join(lines[1:3] if len(lines) > 1 and lines[0].endswith(")") else lines[:2])
+    return text[:300]
+
+
+def _count_rejected(outcome: Build) -> None:
+    connection = warehouse.connect()
+    try:
+        with warehouse.writing():
+            warehouse.attach_writer(connection)
+            known = connection.execute(
+                "select count(*) from duckdb_tables() where database_name = 'lake' "
+                "and schema_name = 'marts' and table_name = 'rejected_rows'"
+            ).fetchone()
+            if known and known[0]:
+                row = connection.execute(
+                    "select count(*) filter (load_id = ?), count(*) from lake.marts.rejected_rows",
+                    [outcome.report.load_id or -1],
+                ).fetchone()
+                outcome.rejected, outcome.rejected_in_all = row or (0, 0)
+    finally:
+        connection.close()
+
+
+def compile_models(project: Path, verbose: bool = False) -> str:
+    """Compile the models for direct use; return models and seeds as JSON text.
+
+    Raises:
+        ModelError: a model does not compile.
+    """
+    with tempfile.TemporaryDirectory(prefix="docstokg-") as target:
+        result = _dbt(
+            ["compile", "--target", "direct"], project, _no_progress, verbose, Path(target)
+        )
+        if not result.success:
+            problems = [
+                one_line_of(item.message)
+                for item in getattr(result.result, "results", None) or []
+                if str(item.status) == "error"
+            ]
+            reason = problems[0] if problems else one_line_of(str(result.exception))
+            raise ModelError(f"the models do not compile: {reason}")
+        manifest = json.loads((Path(target) / "manifest.json").read_text())
+    models = [
+        {
+            "name": node["alias"],
+            "schema": node["schema"],
+            "sql": node["compiled_code"],
+            "stored": node["config"]["meta"].get(
+                "stored_when_direct", node["config"]["materialized"] == "incremental"
+            ),
+            "depends_on": [
+                manifest["nodes"][parent]["alias"]
+                for parent in node["depends_on"]["nodes"]
+                if parent.startswith(("model.", "seed."))
+            ],
+        }
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+    ]
+    seeds = [
+        {
+            "name": node["alias"],
+            "schema": node["schema"],
+            "csv": (project / node["original_file_path"]).read_text(),
+            "types": node["config"]["column_types"],
+        }
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "seed"
+    ]
+    return json.dumps({"models": models, "seeds": seeds})
+
+
+def _no_progress(done: str, number: int, total: int) -> None:
+    return None
+
+
+def _dbt(
+    arguments: list[str],
+    project: Path,
+    progress: Progress,
+    verbose: bool,
+    target: Path | None = None,
+) -> dbtRunnerResult:
+    """Invoke dbt in this process; what it prints goes to stderr."""
+    with _quiet_imports():
+        from dbt.cli.main import dbtRunner
+
+    def on_event(event: Any) -> None:
+        info = event.info
+        if info.name in ("LogModelResult", "LogTestResult", "LogSeedResult"):
+            node = event.data.node_info.node_name
+            total = getattr(event.data, "total", 0) or getattr(event.data, "num_models", 0)
+            progress(str(node), int(event.data.index), int(total))
+
+    target = target or warehouse_dir() / "dbt" / "target"
+    level = "info" if verbose else "none"
+    with redirect_stdout(sys.stderr):
+        return dbtRunner(callbacks=[on_event]).invoke(
+            [
+                "--log-level",
+                level,
+                "--log-level-file",
+                "warn",
+                "--log-path",
+                str(target.parent / "logs" if target.name == "target" else target),
+                "--no-use-colors" if not sys.stderr.isatty() else "--use-colors",
+                *arguments,
+                "--project-dir",
+                str(project),
+                "--profiles-dir",
+                str(project),
+                "--target-path",
+                str(target),
+            ]
+        )
+
+
+@contextmanager
+def _quiet_imports() -> Iterator[None]:
+    logging.getLogger("dbt").setLevel(logging.WARNING)
+    yield
