@@ -1,0 +1,211 @@
+"""The six telemetry tables, as data and as SQLite DDL."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+_ID: Final = "INTEGER PRIMARY KEY AUTOINCREMENT"
+
+# Column name to SQLite declaration. Everything else that knows columns (the writer, the
+# generator, tests) reads them here. AUTOINCREMENT, because an id must name its row for ever:
+# a plain rowid is given out again after a delete, and readers remember the last id they saw.
+TABLES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "http_events": MappingProxyType(
+            {
+                "id": _ID,
+                "run_id": "TEXT NOT NULL",
+                "ts": "REAL NOT NULL",
+                "host": "TEXT",
+                "role": "TEXT",
+                "method": "TEXT",
+                "status": "INTEGER",
+                "url_hash": "TEXT",
+                "from_cache": "INTEGER",
+                "revalidated": "INTEGER",
+                "stale": "INTEGER",
+                "retry_count": "INTEGER",
+                "retry_after_s": "REAL",
+                "rate_delay_ms": "REAL",
+                "sample_weight": "REAL DEFAULT 1",
+                "breaker_state": "TEXT",
+                "breaker_recorded": "TEXT",
+                "elapsed_ms": "REAL",
+                "error": "TEXT",
+            }
+        ),
+        "rate_events": MappingProxyType(
+            {
+                "id": _ID,
+                "run_id": "TEXT NOT NULL",
+                "ts": "REAL NOT NULL",
+                "host": "TEXT",
+                "role": "TEXT",
+                "action": "TEXT",
+                "delay_ms": "REAL",
+                "max_delay_ms": "REAL",
+            }
+        ),
+        "breaker_transitions": MappingProxyType(
+            {
+                "id": _ID,
+                "run_id": "TEXT NOT NULL",
+                "ts": "REAL NOT NULL",
+                "host": "TEXT",
+                "scope": "TEXT",
+                "old_state": "TEXT",
+                "new_state": "TEXT",
+                "reset_timeout_s": "REAL",
+                "details": "TEXT",
+            }
+        ),
+        "fallback_attempts": MappingProxyType(
+            {
+                "id": _ID,
+                "run_id": "TEXT NOT NULL",
+                "ts": "REAL NOT NULL",
+                "work_id": "TEXT",
+                "artifact_id": "TEXT",
+                "tier": "TEXT",
+                "source": "TEXT",
+                "host": "TEXT",
+                "outcome": "TEXT",
+                "reason": "TEXT",
+                "status": "INTEGER",
+                "elapsed_ms": "REAL",
+                "metadata": "TEXT",
+            }
+        ),
+        "downloads": MappingProxyType(
+            {
+                "id": _ID,
+                "run_id": "TEXT NOT NULL",
+                "ts": "REAL",
+                "work_id": "TEXT",
+                "artifact_id": "TEXT",
+                "sha256": "TEXT",
+                "final_path": "TEXT",
+                "content_type": "TEXT",
+                "content_length": "INTEGER",
+                "dedupe_action": "TEXT",
+                "elapsed_ms": "REAL",
+                "metadata": "TEXT",
+            }
+        ),
+        "run_summary": MappingProxyType(
+            {
+                "run_id": "TEXT PRIMARY KEY",
+                "started_at": "REAL",
+                "finished_at": "REAL",
+                "artifacts_total": "INTEGER",
+                "artifacts_success": "INTEGER",
+                "yield_pct": "REAL",
+                "ttfp_p50_ms": "REAL",
+                "ttfp_p95_ms": "REAL",
+                "cache_hit_pct": "REAL",
+                "rate_delay_p95_ms": "REAL",
+                "http_429_ratio": "REAL",
+                "breaker_open_events": "INTEGER",
+                "dedupe_saved_mb": "REAL",
+                "corruption_count": "INTEGER",
+            }
+        ),
+    }
+)
+
+# One run is read out of a file of many without a full scan. A SQLite index ends in the rowid, so
+# "this run, ids after the last one seen" is a range of it too. Downloads are also looked up by
+# artifact, to be updated.
+INDEXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "http_events": ("run_id",),
+        "rate_events": ("run_id",),
+        "breaker_transitions": ("run_id",),
+        "fallback_attempts": ("run_id",),
+        "downloads": ("run_id", "artifact_id"),
+    }
+)
+
+
+class SchemaError(RuntimeError):
+    """The file has a schema that this version cannot write."""
+
+
+def columns(table: str) -> tuple[str, ...]:
+    """Return the columns of a table that a writer fills: all but the automatic id.
+
+    Raises:
+        KeyError: there is no such table.
+    """
+    return tuple(name for name in TABLES[table] if name != "id")
+
+
+def ddl() -> tuple[str, ...]:
+    """Return the statements that create what is missing, tables before their indexes."""
+    statements = []
+    for table, declared in TABLES.items():
+        body = ", ".join(f"{name} {kind}" for name, kind in declared.items())
+        statements.append(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
+    for table, indexed in INDEXES.items():
+        name = f"idx_{table}_{'_'.join(indexed)}"
+        statements.append(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({', '.join(indexed)})")
+    return tuple(statements)
+
+
+def enable_wal(connection: sqlite3.Connection, timeout_s: float = 10.0) -> None:
+    """Switch the file to write-ahead logging, so that readers and a writer do not block.
+
+    Raises:
+        sqlite3.OperationalError: the file cannot be written, or stayed locked for timeout_s.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            # Processes that open a new file at once race for this switch, and SQLite answers
+            # "database is locked" at once here, whatever the busy timeout says.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def ensure_schema(connection: sqlite3.Connection) -> None:
+    """Create the tables and indexes that are missing; safe for several processes at once.
+
+    The connection must not be inside a transaction.
+
+    Raises:
+        SchemaError: the file was written by a newer version.
+        sqlite3.Error: the file cannot be written.
+    """
+    if _version(connection) == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Read again: another process may have been here while this one waited for the lock.
+        version = _version(connection)
+        if version > SCHEMA_VERSION:
+            raise SchemaError(
+                f"telemetry schema version {version} is newer than {SCHEMA_VERSION}, the newest "
+                "this version writes: update the recorder, or name another file"
+            )
+        for statement in ddl():
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
