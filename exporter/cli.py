@@ -197,7 +197,9 @@ def query(
     raise typer.Exit(1 if skipped else 0)
 
 
-@app.command(epilog="Example: docstokg-telemetry export --db manifest.sqlite3 --out archive/parquet")
+@app.command(
+    epilog="Example: docstokg-telemetry export --db manifest.sqlite3 --out archive/parquet"
+)
 def export(
     out: Annotated[Path, typer.Option("--out", help="Folder for the Parquet files.")],
     db: Db = None,

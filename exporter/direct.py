@@ -86,7 +86,10 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
         ModelError: a model does not compile, or there is nowhere to write.
     """
     name = f"{warehouse.models_version(project)}.json"
-    folders = [warehouse_dir() / "compiled", Path(tempfile.gettempdir()) / f"docstokg-{os.getuid()}"]
+    folders = [
+        warehouse_dir() / "compiled",
+        Path(tempfile.gettempdir()) / f"docstokg-{os.getuid()}",
+    ]
     for folder in folders:
         if (folder / name).is_file() and (folder / name).stat().st_uid == os.getuid():
             return folder / name
@@ -289,7 +292,9 @@ def _runs_by_index(
         if table == "run_summary":
             sql = f"select hex({run[0]}) as run_id, typeof({run[0]}) as kind, 'null' as type, "
             sql += f"null as ts from {shape.name}"
-        elif ts is None or "timestamp" in shape.columns or not _has_index(connection, source, table):
+        elif (
+            ts is None or "timestamp" in shape.columns or not _has_index(connection, source, table)
+        ):
             return None
         else:
             sql = _SKIP_SCAN.format(run=run[0], ts=ts[0], table=shape.name)

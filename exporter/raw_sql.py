@@ -78,15 +78,15 @@ def careful_sql(table: str, shape: TableShape, alias: str, where: str = "") -> s
         sent += [f"{_send(name, kind)} as t_{alias_}" for alias_, name in names]
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
     inner = f"select {_id_columns(shape)}, {', '.join(sent) or 'null as t_none'} from {shape.name}"
-    inner = f"select * from ({inner}) where {where}" if where and not shape.id_is_rowid else (
-        f"{inner} where {where}" if where else inner
+    inner = (
+        f"select * from ({inner}) where {where}"
+        if where and not shape.id_is_rowid
+        else (f"{inner} where {where}" if where else inner)
     )
     return _assemble(outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _received)
 
 
-def lean_sql(
-    table: str, shape: TableShape, alias: str, where: str, wanted: Collection[str]
-) -> str:
+def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Collection[str]) -> str:
     """Return a select of a few raw columns, the others NULL, at a third of careful's cost.
 
     Values come as they are, so that text that is not UTF-8 ends the read, and what did not fit is

@@ -13,7 +13,11 @@ from typing import Any
 
 from exporter.results import Row, Summary, iso
 
-_STATUS = {"pass": ("✓ pass", "green"), "fail": ("✗ fail", "bold red"), "no_data": ("– no data", "yellow")}
+_STATUS = {
+    "pass": ("✓ pass", "green"),
+    "fail": ("✗ fail", "bold red"),
+    "no_data": ("– no data", "yellow"),
+}
 _SCOPES = {"run": "run", "run_role": "role", "run_host": "host"}
 _HOSTS_SHOWN = 5
 

@@ -95,7 +95,9 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
     return Summary(
         run=runs[0],
         slis=rows(connection, "select * from lake.marts.run_slis where run_id = ?", run_id)[0],
-        verdict=rows(connection, "select * from lake.marts.run_verdicts where run_id = ?", run_id)[0],
+        verdict=rows(connection, "select * from lake.marts.run_verdicts where run_id = ?", run_id)[
+            0
+        ],
         slos=slos,
         hosts=rows(
             connection,

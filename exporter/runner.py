@@ -87,9 +87,7 @@ def build(
         lock.release()
 
 
-def _load(
-    names: Sequence[str], project: Path, say: Callable[[str], None]
-) -> tuple[Build, bool]:
+def _load(names: Sequence[str], project: Path, say: Callable[[str], None]) -> tuple[Build, bool]:
     connection = warehouse.connect()
     try:
         with warehouse.writing():
@@ -101,9 +99,7 @@ def _load(
     finally:
         connection.close()
     same = published is not None and published.models_version == warehouse.models_version(project)
-    current = (
-        same and published is not None and published.load_id == ((loaded and loaded[0]) or 0)
-    )
+    current = same and published is not None and published.load_id == ((loaded and loaded[0]) or 0)
     return Build(report, published=current, was_current=current), not same
 
 

@@ -119,17 +119,15 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 
-# One run is read out of a file of many without a full scan. A SQLite index ends in the rowid, so
-# "this run, ids after the last one seen" is a range of it too. Downloads are also looked up by
-# artifact, to be updated.
-INDEXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "http_events": ("run_id",),
-        "rate_events": ("run_id",),
-        "breaker_transitions": ("run_id",),
-        "fallback_attempts": ("run_id",),
-        "downloads": ("run_id", "artifact_id"),
-    }
+# (run_id, ts): one run is read out of a file of many, and the latest run found, without a scan.
+# Downloads are also looked up by artifact, to be updated.
+INDEXES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+    ("http_events", ("run_id", "ts")),
+    ("rate_events", ("run_id", "ts")),
+    ("breaker_transitions", ("run_id", "ts")),
+    ("fallback_attempts", ("run_id", "ts")),
+    ("downloads", ("run_id", "ts")),
+    ("downloads", ("run_id", "artifact_id")),
 )
 
 
@@ -152,7 +150,7 @@ def ddl() -> tuple[str, ...]:
     for table, declared in TABLES.items():
         body = ", ".join(f"{name} {kind}" for name, kind in declared.items())
         statements.append(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
-    for table, indexed in INDEXES.items():
+    for table, indexed in INDEXES:
         name = f"idx_{table}_{'_'.join(indexed)}"
         statements.append(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({', '.join(indexed)})")
     return tuple(statements)

@@ -8,9 +8,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ftp": "21"}
-_UNRESERVED: Final = frozenset(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-)
+_UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SUB_DELIMS: Final = "!$&'()*+,;="
 # RFC 3986, appendix A: what may stand unencoded in each part.
 _HOST: Final = _UNRESERVED | frozenset(_SUB_DELIMS + "[]:")

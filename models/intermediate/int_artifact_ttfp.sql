@@ -14,7 +14,7 @@ timed as (
         first(elapsed_ms order by ts, attempt_id) as first_attempt_elapsed_ms,
         min(ts) filter (outcome = 'success') as first_success_ts,
         first(coalesce(resolver, 'unknown') order by ts, attempt_id)
-            filter (outcome = 'success') as resolver,
+        filter (outcome = 'success') as resolver,
         count(*) as attempts,
     from attempts
     group by all

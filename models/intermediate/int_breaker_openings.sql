@@ -29,7 +29,7 @@ final as (
         count(*) over (
             partition by run_id, host_or_unknown
             order by ts_us
-            range between current row and {{ var('breaker_window_us') - 1 }} following
+            range between current row and ({{ var('breaker_window_us') }} - 1) following
         ) as openings_in_window,
     from openings
 

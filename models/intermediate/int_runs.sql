@@ -63,10 +63,10 @@ source_files as (
 ),
 
 activity as (
-{% for table in counted %}
+    {% for table in counted %}
     select * from {{ table }}
     union all
-{%- endfor %}
+    {%- endfor %}
     select
         run_id,
         'run_summary' as table_name,
@@ -85,9 +85,9 @@ runs as (
         min(first_event_at) as first_event_at,
         max(last_event_at) as last_event_at,
         min(file_id) as file_id,
-{%- for table in counted %}
+        {%- for table in counted %}
         coalesce(sum(rows_loaded) filter (table_name = '{{ table }}'), 0)::bigint as {{ table }},
-{%- endfor %}
+        {%- endfor %}
     from activity
     group by run_id
 
@@ -106,9 +106,9 @@ final as (
             - coalesce(summaries.started_at, runs.first_event_at)
         ) as length_s,
         summaries.finished_at is not null as is_finished,
-{%- for table in counted %}
+        {%- for table in counted %}
         runs.{{ table }},
-{%- endfor %}
+        {%- endfor %}
         coalesce(source_files.has_breaker_transitions, false) as has_breaker_transitions,
         source_files.path as source_path,
     from runs

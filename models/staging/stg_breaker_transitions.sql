@@ -23,7 +23,7 @@ final as (
         file_id,
         load_id,
     from transitions
-    where {{ row_defect('seconds') }} is null
+    where ({{ row_defect('seconds') }}) is null
 
 )
 

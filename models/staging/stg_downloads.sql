@@ -40,7 +40,7 @@ final as (
         downloads.load_id,
     from downloads
     left join source_files on downloads.file_id = source_files.file_id
-    where {{ row_defect() }} is null
+    where ({{ row_defect() }}) is null
 
 )
 

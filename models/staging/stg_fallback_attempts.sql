@@ -27,7 +27,7 @@ final as (
         file_id,
         load_id,
     from attempts
-    where {{ row_defect('seconds') }} is null
+    where ({{ row_defect('seconds') }}) is null
 
 )
 

@@ -20,7 +20,7 @@ final as (
         status,
         url_hash,
         from_cache = 1 as is_from_cache,
-        from_cache is distinct from 1 as is_network,
+        coalesce(from_cache, 0) <> 1 as is_network,
         revalidated = 1 as is_revalidated,
         stale = 1 as is_stale,
         retry_count,
@@ -34,7 +34,7 @@ final as (
         file_id,
         load_id,
     from events
-    where {{ row_defect('seconds') }} is null
+    where ({{ row_defect('seconds') }}) is null
 
 )
 

@@ -22,7 +22,7 @@ final as (
         file_id,
         load_id,
     from events
-    where {{ row_defect('seconds') }} is null
+    where ({{ row_defect('seconds') }}) is null
 
 )
 

@@ -15,19 +15,19 @@ with
         to_json(raw_rows)::varchar as raw_values,
         file_id,
         load_id,
-    from {{ source('raw', table) }} as raw_rows
+    from {{ source('raw', table) }}
     where {{ row_defect(seconds) }} is not null
 
 ),
 {%- endfor %}
 
 final as (
-{% for table in timed + untimed %}
+    {% for table in timed + untimed %}
     select * from {{ table }}
     {%- if not loop.last %}
     union all
     {%- endif %}
-{%- endfor %}
+    {%- endfor %}
 
 )
 

@@ -21,7 +21,7 @@ final as (
         file_id,
         load_id,
     from summaries
-    where {{ row_defect() }} is null
+    where ({{ row_defect() }}) is null
 
 )
 

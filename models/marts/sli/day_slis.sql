@@ -21,11 +21,20 @@ requests as (
 
 days as (
 
-    select run_id, day from artifacts
+    select
+        run_id,
+        day
+    from artifacts
     union
-    select run_id, day from ttfp
+    select
+        run_id,
+        day
+    from ttfp
     union
-    select run_id, day from requests
+    select
+        run_id,
+        day
+    from requests
 
 ),
 

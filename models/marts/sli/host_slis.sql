@@ -30,9 +30,15 @@ runs as (
 
 hosts as (
 
-    select run_id, host from requests
+    select
+        run_id,
+        host
+    from requests
     union
-    select run_id, host from breakers
+    select
+        run_id,
+        host
+    from breakers
 
 ),
 

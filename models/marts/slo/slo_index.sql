@@ -12,13 +12,21 @@ targets as (
 
 roles as (
 
-    select run_id, 'run_role' as scope, role as subject from {{ ref('role_slis') }}
+    select
+        run_id,
+        'run_role' as scope,
+        role as subject
+    from {{ ref('role_slis') }}
 
 ),
 
 hosts as (
 
-    select run_id, 'run_host' as scope, host as subject from {{ ref('host_slis') }}
+    select
+        run_id,
+        'run_host' as scope,
+        host as subject
+    from {{ ref('host_slis') }}
 
 ),
 
@@ -26,13 +34,25 @@ hosts as (
 -- (an expected role that never came is "no data"; a host that was never asked is not)
 candidates as (
 
-    select runs.run_id, targets.slo, targets.scope, null::varchar as subject
+    select
+        runs.run_id,
+        targets.slo,
+        targets.scope,
+        null::varchar as subject
     from runs
-    cross join (select distinct slo, scope from targets where scope = 'run') as targets
+    cross join (select distinct
+        slo,
+        scope
+    from targets
+    where scope = 'run') as targets
 
     union
 
-    select runs.run_id, targets.slo, targets.scope, targets.subject
+    select
+        runs.run_id,
+        targets.slo,
+        targets.scope,
+        targets.subject
     from runs
     cross join targets
     where
@@ -41,16 +61,35 @@ candidates as (
 
     union
 
-    select met.run_id, targets.slo, targets.scope, met.subject
-    from (from roles union all from hosts) as met
-    inner join (select distinct slo, scope from targets) as targets on met.scope = targets.scope
+    select
+        met.run_id,
+        targets.slo,
+        targets.scope,
+        met.subject
+    from (
+        from roles
+        union all
+        from hosts
+    ) as met
+    inner join (select distinct
+        slo,
+        scope
+    from targets) as targets on met.scope = targets.scope
 
     union
 
     -- a run that met no host at all still has a row to say so
-    select runs.run_id, targets.slo, targets.scope, null::varchar as subject
+    select
+        runs.run_id,
+        targets.slo,
+        targets.scope,
+        null::varchar as subject
     from runs
-    cross join (select distinct slo, scope from targets where scope = 'run_host') as targets
+    cross join (select distinct
+        slo,
+        scope
+    from targets
+    where scope = 'run_host') as targets
     where runs.run_id not in (select run_id from hosts)
 
 ),
@@ -75,7 +114,7 @@ ranked as (
         on
             candidates.slo = targets.slo
             and candidates.scope = targets.scope
-            and (targets.subject is null or targets.subject = candidates.subject)
+            and (targets.subject is null or candidates.subject = targets.subject)
 
 ),
 

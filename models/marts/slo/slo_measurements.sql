@@ -69,11 +69,29 @@ of_hosts as (
 
 final as (
 
-    select run_id, 'run' as scope, null::varchar as subject, measure, amount from of_runs
+    select
+        run_id,
+        'run' as scope,
+        null::varchar as subject,
+        measure,
+        amount,
+    from of_runs
     union all
-    select run_id, 'run_role' as scope, role as subject, measure, amount from of_roles
+    select
+        run_id,
+        'run_role' as scope,
+        role as subject,
+        measure,
+        amount,
+    from of_roles
     union all
-    select run_id, 'run_host' as scope, host as subject, measure, amount from of_hosts
+    select
+        run_id,
+        'run_host' as scope,
+        host as subject,
+        measure,
+        amount,
+    from of_hosts
 
 )
 

@@ -107,9 +107,7 @@ def day_slis(telemetry: Telemetry, run_id: str) -> dict[tuple[str, date | None],
     """
     _must_know(telemetry, run_id)
     requests = _grouped(telemetry.of("http_events", run_id), lambda row: _day(row.ts_us))
-    firsts = _grouped(
-        _first_successes(telemetry, run_id), lambda first: _day(first.attempt.ts_us)
-    )
+    firsts = _grouped(_first_successes(telemetry, run_id), lambda first: _day(first.attempt.ts_us))
     event_times = [
         row.ts_us
         for table in EVENT_TABLES

@@ -1,0 +1,43 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+
+export DOCSTOKG_WAREHOUSE ?= $(CURDIR)/warehouse
+
+.PHONY: help setup demo test lint format bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready  ## make .venv with everything pinned, and compile the models
+
+.venv/ready: pyproject.toml requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## two real crawls, one of them degraded, and what telemetry says of them
+	@rm -rf $(DEMO)
+	@$(BIN)/python -m scripts.demo $(DEMO)
+
+test: setup  ## dbt's unit and data tests, and pytest over the whole commands
+	$(BIN)/pytest
+
+lint: setup  ## ruff, mypy and sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint -q models tests/generic
+
+format: setup  ## put Python and SQL into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/sqlfluff fix -q models
+
+bench: setup  ## figures against plain sqlite3 and DuckDB, as a table and JSON
+	$(BIN)/python -m scripts.bench
+
+clean:  ## remove what the targets made
+	rm -rf .venv $(DEMO) warehouse target logs
