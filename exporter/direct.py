@@ -49,8 +49,8 @@ with recursive runs (run_id) as (
 )
 select hex(run_id) as run_id, typeof(run_id) as kind,
     (select typeof({ts}) from {table} where {run} = runs.run_id order by {ts} desc limit 1) as type,
-    (select printf('%!.17g', {ts}) from {table} where {run} = runs.run_id order by {ts} desc limit 1)
-        as ts
+    (select printf('%!.17g', {ts}) from {table} where {run} = runs.run_id
+        order by {ts} desc limit 1) as ts
 from runs where run_id is not null
 """
 

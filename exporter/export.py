@@ -107,7 +107,7 @@ def _write(
                 f"{target} would hold {rows} rows where {relation} has "
                 f"{expected[0] if expected else '?'}: nothing was kept; run it again"
             )
-        with open(part, "rb") as file:
+        with part.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(part, target)
     except (duckdb.Error, OSError) as error:

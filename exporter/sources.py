@@ -156,7 +156,7 @@ def _refusal(path: str) -> str | None:
     if not os.path.isfile(path):
         return "not a regular file"
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             head = file.read(len(_MAGIC))
     except OSError as error:
         return error.strerror or str(error)
@@ -167,7 +167,7 @@ def _refusal(path: str) -> str | None:
 
 def _openable(path: str, aside: Path) -> str:
     """Return a path SQLite can open: a copy when a WAL file lies in a folder we cannot write to."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         is_wal = file.read(20)[18:20] == b"\x02\x02"
     if not is_wal or os.access(os.path.dirname(path), os.W_OK) or os.path.exists(f"{path}-shm"):
         return path

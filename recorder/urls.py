@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -64,10 +65,9 @@ def _authority(scheme: str, netloc: str) -> str:
 
 def _host(host: str) -> str:
     if not host.isascii():
-        try:
+        # a name that is not valid is percent-encoded below, which is as good for a hash
+        with suppress(UnicodeError):
             host = host.encode("idna").decode("ascii")
-        except UnicodeError:
-            pass  # not a valid name: percent-encoded below, which is as good for a hash
     # Twice, because lower-casing the name lower-cases its percent-encodings too.
     return _normalise(_normalise(host, _HOST).lower(), _HOST)
 
