@@ -1,0 +1,62 @@
+-- Guards the promise that for every table rows in the source = rows loaded + rows rejected: a row
+-- that staging drops without a reason, or counts twice. Looks at the runs of this build and at the
+-- rows without a run. Returns the table with its counts.
+{%- set tables = [
+    'http_events', 'rate_events', 'breaker_transitions', 'fallback_attempts', 'downloads',
+    'run_summary',
+] %}
+
+with touched_runs as (
+
+    select run_id from {{ source('session', 'touched_runs') }}
+
+),
+
+rejected as (
+
+    select
+        table_name,
+        run_id,
+    from {{ ref('rejected_rows') }}
+
+),
+
+{% for table in tables %}
+raw_{{ table }} as (
+
+    select run_id from {{ source('raw', table) }}
+
+),
+
+staged_{{ table }} as (
+
+    select run_id from {{ ref('stg_' ~ table) }}
+
+),
+
+{% endfor %}
+counted as (
+    {% for table in tables %}
+    select
+        '{{ table }}' as table_name,
+        (
+            select count(*) from raw_{{ table }}
+            where run_id in (select run_id from touched_runs)
+        ) as raw_rows,
+        (
+            select count(*) from staged_{{ table }}
+            where run_id in (select run_id from touched_runs)
+        ) as staged_rows,
+        (
+            select count(*) from rejected
+            where table_name = '{{ table }}' and run_id in (select run_id from touched_runs)
+        ) as rejected_rows,
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {% endfor %}
+)
+
+select *
+from counted
+where raw_rows <> staged_rows + rejected_rows
