@@ -15,7 +15,7 @@ with
         to_json(raw_rows)::varchar as raw_values,
         file_id,
         load_id,
-    from {{ source('raw', table) }}
+    from {{ source('raw', table) }} as raw_rows
     where {{ row_defect(seconds) }} is not null
 
 ),
