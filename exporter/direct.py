@@ -126,7 +126,7 @@ def opened(
         NoSuchRun: the run is not in them.
         ModelError: a compiled model failed.
     """
-    models = _Models(compiled_models.read_text())
+    models = Models(compiled_models.read_text())
     connection = warehouse.connect(("sqlite_scanner",))
     try:
         _prepare(connection)
@@ -158,11 +158,11 @@ def _with_columns(text: str) -> str:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
             connection.execute(f"create table lake.raw.{table} ({columns})")
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
-        _Models(text).build(connection, SUMMARY_MODELS, only_views=True)
+        Models(text).build(connection, SUMMARY_MODELS, only_views=True)
         used: dict[str, set[str]] = {table: set() for table in TABLES}
         for model in SUMMARY_MODELS:
             selected = "count(*)" if model == "rejected_rows" else "*"
-            relation = f"lake.{content_schema(content, model)}.{model}"
+            relation = f"lake.{_schema_of(content, model)}.{model}"
             plan = connection.execute(
                 f"explain (format json) select {selected} from {relation}"
             ).fetchall()
@@ -173,7 +173,7 @@ def _with_columns(text: str) -> str:
     return json.dumps(content)
 
 
-def content_schema(content: dict[str, Any], model: str) -> str:
+def _schema_of(content: dict[str, Any], model: str) -> str:
     """Return the schema of a compiled model."""
     return next(str(m["schema"]) for m in content["models"] if m["name"] == model)
 
@@ -191,7 +191,7 @@ def _collect(plan: Any, used: dict[str, set[str]]) -> None:
         _collect(node.get("children", []), used)
 
 
-class _Models:
+class Models:
     """The compiled models, in the order in which they build on one another."""
 
     def __init__(self, text: str) -> None:
@@ -253,7 +253,7 @@ def _find(
     connection: duckdb.DuckDBPyConnection,
     sources: Sequence[Source],
     run: str,
-    models: _Models,
+    models: Models,
     skipped: list[Skipped],
 ) -> tuple[Source, str]:
     """Return the file a run lives in and the run's id."""
@@ -329,7 +329,7 @@ def _has_index(connection: duckdb.DuckDBPyConnection, source: Source, table: str
 
 
 def _runs_by_models(
-    connection: duckdb.DuckDBPyConnection, source: Source, models: _Models
+    connection: duckdb.DuckDBPyConnection, source: Source, models: Models
 ) -> dict[str, float]:
     """Return runs and their latest times as the staging models see them, over the whole file."""
     staging = [name for name in models.models if name.startswith("stg_")]

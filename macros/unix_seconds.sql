@@ -9,20 +9,24 @@
     1761040800.0; (NULL, 'soon') and (NULL, NULL) give NULL.
 -#}
 {%- macro unix_seconds(number, text) -%}
+    {%- set iso -%}
+        -- DuckDB wants seconds where ISO-8601 may leave them out
+        try_cast(
+            regexp_replace(trim({{ text }}), '([T ]\d\d:\d\d)([Z+-]|$)', '\1:00\2') as timestamptz
+        )
+    {%- endset -%}
     case
-        when {{ number }} > 1e11 and {{ number }} between 946684800e3 and 4133980799999.999
+        when {{ number }} > 1e11 and {{ number }} >= 946684800e3 and {{ number }} < 4133980800e3
             then {{ number }} / 1e3
         when {{ number }} >= 946684800 and {{ number }} < 4133980800
             then {{ number }}
         when {{ number }} is null
             and regexp_full_match(
                 {{ text }},
-                '\s*(20\d\d|2100)-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?\s*'
+                '\s*\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?\s*'
             )
-            then epoch(try_cast(
-                -- DuckDB wants seconds where ISO-8601 may leave them out
-                regexp_replace(trim({{ text }}), '([T ]\d\d:\d\d)([Z+-]|$)', '\1:00\2')
-                as timestamptz
-            ))
+            and {{ iso }} >= '2000-01-01 00:00:00+00'::timestamptz
+            and {{ iso }} < '2101-01-01 00:00:00+00'::timestamptz
+            then epoch({{ iso }})
     end
 {%- endmacro -%}

@@ -1,0 +1,58 @@
+"""Shared fixtures: compiled models once a session, a warehouse of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+# Every example loads a file and builds all models: about half a second.
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+settings.register_profile("ci", max_examples=40, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("deep", parent=settings.get_profile("ci"), max_examples=1000)
+settings.register_profile(
+    "quick", parent=settings.get_profile("ci"), phases=[Phase.generate], max_examples=25
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+ROOT = Path(__file__).resolve().parents[2]
+Tool = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models, compiled once for all tests of this worker."""
+    from exporter import direct
+
+    os.environ["DOCSTOKG_WAREHOUSE"] = str(tmp_path_factory.mktemp("compiled"))
+    try:
+        return direct.compiled(ROOT, lambda message: None)
+    finally:
+        del os.environ["DOCSTOKG_WAREHOUSE"]
+
+
+@pytest.fixture
+def tool(tmp_path: Path, compiled: Path) -> Iterator[Tool]:
+    """Run docstokg-telemetry as its users do, in a warehouse of the test's own."""
+    warehouse = tmp_path / "warehouse"
+    (warehouse / "compiled").mkdir(parents=True)
+    (warehouse / "compiled" / compiled.name).write_bytes(compiled.read_bytes())
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("DOCSTOKG_")}
+    environ["DOCSTOKG_WAREHOUSE"] = str(warehouse)
+
+    def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "exporter", *map(str, arguments)],
+            env=environ | extra,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    yield run
