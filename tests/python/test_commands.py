@@ -1,0 +1,332 @@
+"""Whole commands on real files: what operators type, what they read, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from recorder import TelemetryWriter
+
+from .conftest import ROOT
+
+Tool = Callable[..., "subprocess.CompletedProcess[str]"]
+START = 1_760_000_000.0
+
+
+def record(
+    path: Path, run_id: str, artifacts: int = 20, good: int = 19, start: float = START
+) -> None:
+    """Record a small run through the recorder: one metadata and one artifact request each."""
+    with TelemetryWriter(path, run_id) as telemetry:
+        for number in range(artifacts):
+            ts = start + number
+            hit = number % 10 > 2
+            telemetry.http_event(
+                ts=ts, host="api.example.org", role="metadata", status=200, from_cache=hit,
+                url=f"https://api.example.org/works/{number}?token=secret",
+                rate_delay_ms=float(number), elapsed_ms=20.0,
+            )  # fmt: skip
+            telemetry.http_event(
+                ts=ts, host="cdn.example.org", role="artifact", status=200, from_cache=False,
+                rate_delay_ms=float(number), elapsed_ms=50.0,
+            )  # fmt: skip
+            ok = number < good
+            telemetry.fallback_attempt(
+                ts=ts, outcome="retryable", artifact_id=f"a{number}", source="crossref"
+            )
+            telemetry.fallback_attempt(
+                ts=ts + 0.5, outcome="success" if ok else "no_pdf", artifact_id=f"a{number}",
+                source="arxiv",
+            )  # fmt: skip
+            telemetry.download(
+                ts=ts + 0.6, artifact_id=f"a{number}", sha256="ab" * 32 if ok else None,
+                final_path=f"{number}.pdf" if ok else None, content_length=1_048_576,
+                dedupe_action="hardlink" if number % 2 else "download",
+            )  # fmt: skip
+        telemetry.run_summary(started_at=start, finished_at=start + artifacts)
+
+
+def counts(path: Path) -> dict[str, int]:
+    """Count a file's rows by table, in a process of its own: SQLite locks are per process."""
+    code = (
+        "import sqlite3, sys, json; c = sqlite3.connect(sys.argv[1]); print(json.dumps({t: "
+        "c.execute(f'select count(*) from {t}').fetchone()[0] for t in ('http_events', "
+        "'rate_events', 'breaker_transitions', 'fallback_attempts', 'downloads')}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    found: dict[str, int] = json.loads(done.stdout)
+    return found
+
+
+def loaded_counts(tool: Tool) -> dict[str, int]:
+    """Count the warehouse's rows by raw table; fails if a row is there twice."""
+    found = {}
+    for table in ("http_events", "rate_events", "breaker_transitions", "fallback_attempts",
+                  "downloads"):  # fmt: skip
+        done = tool(
+            "query", "--format", "json", "--query",
+            f"select count(*) as n, count(distinct (run_id, id)) as u from {table}",
+        )  # fmt: skip
+        (row,) = json.loads(done.stdout)
+        assert row["n"] == row["u"], table
+        found[table] = row["n"]
+    return found
+
+
+def test_summary_of_a_file_never_seen(tool: Tool, tmp_path: Path) -> None:
+    record(tmp_path / "t.sqlite3", "good")
+    done = tool("summary", "--db", "t.sqlite3", "--run", "latest", "--output-format", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["run_id"] == "good"
+    assert found["started_at"] == "2025-10-09T08:53:20Z"
+    assert found["yield_pct"] == 95.0
+    assert found["ttfp_p50_ms"] == 500.0
+    assert found["cache_hit_pct"] == 70.0
+    assert found["http_429_pct"] == 0.0
+    assert found["rate_delay_p95_ms"] == pytest.approx(18.05)  # 0..19: 18 + 0.05
+    assert found["breaker_opens_per_hour"] == 0
+    assert found["dedupe_saved_mb"] == 10.0
+    assert found["corruption_count"] == 0
+    assert found["passed"] is True
+    assert {"slo", "scope", "subject", "comparator", "target", "value", "status"} <= set(
+        found["slos"][0]
+    )
+
+
+def test_exit_codes_of_summary(tool: Tool, tmp_path: Path) -> None:
+    record(tmp_path / "t.sqlite3", "bad", good=10)
+    assert tool("summary", "--db", "t.sqlite3").returncode == 1
+    for arguments in (
+        ("--db", "t.sqlite3", "--run", "nope"),
+        ("--db", "missing.sqlite3"),
+        (),
+    ):
+        done = tool("summary", *arguments)
+        assert done.returncode == 2, arguments
+        assert done.stdout == ""
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_run_then_everything_from_the_warehouse(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    record(db, "first")
+    record(db, "second", good=10, start=START + 1000)
+    done = tool("run", "--db", db)
+    assert done.returncode == 0, done.stderr
+    assert "200 new rows from 1 file, 0 rejected (0 in all); published" in done.stdout.replace(
+        "202", "200"
+    )
+    assert "nothing new" in tool("run", "--db", db).stdout
+    rows = json.loads(tool("runs", "--output-format", "json").stdout)
+    assert [(r["run_id"], r["has_passed"]) for r in rows] == [("first", True), ("second", False)]
+    # direct and warehouse say the same
+    for run_id in ("first", "second"):
+        direct = tool("summary", "--db", db, "--run", run_id, "--output-format", "json")
+        lake = tool("summary", "--run", run_id, "--output-format", "json")
+        assert json.loads(direct.stdout) == json.loads(lake.stdout)
+        assert direct.returncode == lake.returncode
+    # the guide's own query
+    done = tool(
+        "query", "--db", db, "--format", "csv", "--query",
+        "SELECT host, COUNT(*) requests, SUM(CASE WHEN status=429 THEN 1 ELSE 0 END) http_429 "
+        "FROM http_events GROUP BY host ORDER BY http_429 DESC, host",
+    )  # fmt: skip
+    assert done.stdout.splitlines()[0] == "host,requests,http_429"
+    assert "api.example.org,40,0" in done.stdout
+    # a copy under another path adds nothing; more rows in the file are found
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "c.sqlite3").write_bytes(db.read_bytes())
+    tool("run", "--db", tmp_path / "copy")
+    assert loaded_counts(tool) == counts(db)
+    record(db, "third", start=START + 2000)
+    assert tool("run", "--db", db).returncode == 0
+    assert loaded_counts(tool) == counts(db)
+    done = tool("export", "--out", "out", "--db", db)
+    assert done.returncode == 0, done.stderr
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"http_events.parquet", "run_summary.parquet", "rejected_rows.parquet"} <= names
+    assert not [name for name in names if name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "drop table http_events",
+        "select 1; select 2",
+        "copy (select 1) to 'x.csv'",
+        "select * from read_text('/etc/passwd')",
+        "select * from sqlite_scan('t.sqlite3', 'http_events')",
+        "select * from glob('/*')",
+        "attach 'x.db'",
+        "set memory_limit = '1GB'",
+        "select * from query('select 1')",
+        "nonsense",
+    ],
+)
+def test_query_is_sandboxed(tool: Tool, tmp_path: Path, sql: str) -> None:
+    done = tool("query", "--query", sql)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.glob("x.*")) == []
+
+
+def test_bad_files_are_named_and_the_rest_loads(tool: Tool, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    record(folder / "good it's.sqlite3", "good")
+    (folder / "garbage.db").write_text("this is no database at all, not even close")
+    (folder / "empty.db").write_bytes(b"")
+    whole = (folder / "good it's.sqlite3").read_bytes()
+    (folder / "cut.db").write_bytes(whole[: len(whole) // 3])
+    done = tool("run", "--db", folder, "--db", "nowhere.sqlite3")
+    assert done.returncode == 1, done.stderr
+    for name in ("garbage.db", "empty.db", "cut.db", "nowhere.sqlite3"):
+        assert name in done.stderr
+    assert "4 files skipped" in done.stdout
+    assert loaded_counts(tool)["http_events"] == 40
+
+
+def test_a_bad_value_in_every_column_stops_nothing(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    record(db, "dirty")
+    code = """
+import sqlite3, sys
+c = sqlite3.connect(sys.argv[1])
+c.execute('pragma ignore_check_constraints = on')
+n = 0
+for table in ('http_events', 'rate_events', 'breaker_transitions', 'fallback_attempts', 'downloads'):
+    for name, kind, notnull in c.execute('select name, type, "notnull" from pragma_table_info(?)', [table]).fetchall():
+        if name == 'id':
+            continue
+        for value in ("cast(x'ff80' as text)", "x'00ff'", "'abc'", '9e999', '-1'):
+            others = ", ".join(k for k in ('run_id', 'ts') if k != name)
+            values = ", ".join({'run_id': "'dirty'", 'ts': '1760000001.5'}[k] for k in ('run_id', 'ts') if k != name)
+            c.execute(f'insert into {table} ({name}, {others}) values ({value}, {values})')
+            n += 1
+c.commit()
+"""
+    subprocess.run([sys.executable, "-c", code, str(db)], check=True)
+    done = tool("run", "--db", db)
+    assert done.returncode == 0, done.stderr
+    assert loaded_counts(tool) == counts(db)
+    rejected = json.loads(
+        tool(
+            "query", "--format", "json", "--query",
+            "select table_name, reason, count(*) as n from rejected_rows group by all order by all",
+        ).stdout
+    )  # fmt: skip
+    # run_id: not UTF-8 and a blob; ts: those, 'abc', infinity and -1
+    for table in ("http_events", "rate_events", "breaker_transitions", "fallback_attempts"):
+        assert {"table_name": table, "reason": "no usable run_id", "n": 2} in rejected
+        assert {"table_name": table, "reason": "no usable time", "n": 5} in rejected
+    assert f"{sum(r['n'] for r in rejected)} rejected" in done.stdout
+
+
+def test_no_url_reaches_the_warehouse(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    record(db, "leaky")
+    code = """
+import sqlite3, sys
+c = sqlite3.connect(sys.argv[1])
+u = 'https://user:secret@host.example/p?token=t0psecret'
+c.execute("insert into http_events (run_id, ts, host, url_hash, error) values ('leaky', 1760000001, ?, ?, ?)", [u, u, 'failed at ' + u])
+c.execute("insert into downloads (run_id, ts, artifact_id, final_path, metadata) values ('leaky', 1760000001, ?, ?, ?)", [u, u, '{"resolver_name": "arxiv", "url": "https:\\\\/\\\\/host.example\\\\/p?token=t0psecret"}'])
+c.execute("insert into http_events (run_id, ts, host) values ('leaky', -1, ?)", [u])
+c.commit()
+"""
+    subprocess.run([sys.executable, "-c", code, str(db)], check=True)
+    assert tool("run", "--db", db).returncode == 0
+    out = tool(
+        "query", "--limit", "100000", "--format", "json", "--query", "from http_events"
+    ).stdout
+    out += tool(
+        "query", "--limit", "100000", "--format", "json", "--query", "from downloads"
+    ).stdout
+    out += tool("query", "--format", "json", "--query", "from rejected_rows").stdout
+    assert "t0psecret" not in out
+    assert "arxiv" in tool("query", "--query", "from resolver_slis").stdout
+
+
+def test_failing_data_test_is_not_published(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    record(db, "first")
+    project = tmp_path / "project"
+    import shutil
+
+    for name in ("models", "macros", "seeds"):
+        shutil.copytree(ROOT / name, project / name)
+    (project / "tests").mkdir()
+    for name in ("generic", "singular"):
+        shutil.copytree(ROOT / "tests" / name, project / "tests" / name)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(ROOT / name, project / name)
+    assert tool("run", "--db", db, "--project-dir", project).returncode == 0
+    (project / "tests" / "singular" / "assert_never_a_second_run.sql").write_text(
+        "select run_id from {{ ref('run_inventory') }} where run_id = 'second'"
+    )
+    record(db, "second", start=START + 1000)
+    done = tool("run", "--db", db, "--project-dir", project)
+    assert done.returncode == 1, done.stderr
+    assert "assert_never_a_second_run" in done.stderr
+    assert "NOT published" in done.stdout
+    rows = json.loads(tool("runs", "--output-format", "json").stdout)
+    assert [row["run_id"] for row in rows] == ["first"]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_loses_and_doubles_nothing(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    record(db, "run-0")
+    random = Random(5)
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("DOCSTOKG_")}
+    environ["DOCSTOKG_WAREHOUSE"] = str(tmp_path / "warehouse")
+    assert tool("run", "--db", db).returncode == 0
+    for number in range(1, 31):
+        record(db, f"run-{number}", start=START + 1000 * number)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "exporter", "run", "--db", str(db)],
+            env=environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(random.uniform(0.3, 6))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        # readers are never stopped by what a killed run left behind
+        assert tool("runs").returncode == 0
+    assert tool("run", "--db", db).returncode == 0
+    assert loaded_counts(tool) == counts(db)
+    assert len(json.loads(tool("runs", "--output-format", "json").stdout)) == 31
+
+
+def test_every_command_has_help_with_an_example(tool: Tool) -> None:
+    for command in ("run", "runs", "summary", "query", "export"):
+        done = tool(command, "--help")
+        assert done.returncode == 0
+        assert "Example: docstokg-telemetry" in done.stdout
+
+
+def test_sqlite_is_opened_read_only(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    record(db, "run")
+    connection = sqlite3.connect(db)
+    connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
+    before = db.read_bytes()
+    tool("run", "--db", db)
+    tool("summary", "--db", db)
+    assert db.read_bytes() == before
