@@ -1,0 +1,58 @@
+"""The dbt project by itself: build with unit and data tests, docs and ls, offline and bare."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT
+from .test_commands import counts, record
+
+
+def dbt(tmp_path: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run dbt as an analyst does, from the project's folder."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("DOCSTOKG_")}
+    environ |= {
+        "DOCSTOKG_WAREHOUSE": str(tmp_path / "warehouse"),
+        "DBT_TARGET_PATH": str(tmp_path / "target"),
+        "DBT_LOG_PATH": str(tmp_path / "logs"),
+    }
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "dbt"), *arguments],
+        env=environ | extra,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_build_docs_and_ls(tmp_path: Path) -> None:
+    built = dbt(tmp_path, "build")
+    assert built.returncode == 0, built.stdout[-4000:]
+    assert "unit tests" in built.stdout
+    assert dbt(tmp_path, "docs", "generate").returncode == 0
+    listed = dbt(tmp_path, "ls", "--resource-type", "model")
+    assert "docstokg_telemetry.marts.sli.run_slis" in listed.stdout
+
+
+@pytest.mark.parametrize("command", ["build"])
+def test_bare_build_loads_and_publishes(tmp_path: Path, command: str) -> None:
+    db = tmp_path / "t.sqlite3"
+    record(db, "run")
+    built = dbt(tmp_path, command, DOCSTOKG_TELEMETRY_DB_PATH=str(db))
+    assert built.returncode == 0, built.stdout[-4000:]
+    environ = os.environ | {"DOCSTOKG_WAREHOUSE": str(tmp_path / "warehouse")}
+    asked = subprocess.run(
+        [sys.executable, "-m", "exporter", "query", "--format", "csv"]
+        + ["--query", "select count(*) as n from http_events"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert asked.stdout == f"n\n{counts(db)['http_events']}\n"
