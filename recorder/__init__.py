@@ -10,10 +10,11 @@ Nothing is recorded unless ``DOCSTOKG_ENABLE_TELEMETRY=1``; the file is named by
 """
 
 from recorder.events import Recorder
+from recorder.null import NullRecorder
 from recorder.schema import SCHEMA_VERSION, TABLES, SchemaError, ensure_schema
 from recorder.settings import Settings, SettingsError
 from recorder.urls import canonical_url, hash_url
-from recorder.writer import NullRecorder, TelemetryWriter, open_recorder
+from recorder.writer import TelemetryWriter, open_recorder
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -26,6 +26,7 @@ from recorder.events import (
     Recorder,
     RunSummary,
 )
+from recorder.null import NullRecorder
 from recorder.settings import Settings
 from recorder.urls import hash_url
 
@@ -292,52 +293,6 @@ class TelemetryWriter:
         if not self._logged:
             self._logged = True
             _log.warning("telemetry is being dropped: cannot write %s: %s", self._path, error)
-
-
-class NullRecorder:
-    """Records nothing: what a crawler holds when telemetry is off."""
-
-    enabled: Final = False
-    dropped: Final = 0
-
-    def http_event(self, **_fields: object) -> None:
-        """Do nothing."""
-
-    def rate_event(self, **_fields: object) -> None:
-        """Do nothing."""
-
-    def breaker_transition(self, **_fields: object) -> None:
-        """Do nothing."""
-
-    def fallback_attempt(self, **_fields: object) -> None:
-        """Do nothing."""
-
-    def download(self, **_fields: object) -> None:
-        """Do nothing."""
-
-    def update_download(self, **_fields: object) -> None:
-        """Do nothing."""
-
-    def run_summary(self, **_fields: object) -> None:
-        """Do nothing."""
-
-    def flush(self, timeout_s: float = 30.0) -> bool:
-        """Report success at once."""
-        return True
-
-    def close(self, timeout_s: float = 30.0) -> None:
-        """Do nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Do nothing."""
 
 
 def open_recorder(run_id: str, environ: Mapping[str, str] = os.environ) -> Recorder:
