@@ -228,6 +228,7 @@ def _summarise(
 ) -> tuple[Summary, str]:
     """Read a run's summary from its file; from the warehouse if no file is named or has it."""
     from exporter import direct, results
+    from exporter.direct_read import NoSuchRun
     from exporter.paths import project_dir as find_project
     from exporter.query import published
 
@@ -239,7 +240,7 @@ def _summarise(
                 for skip in found.skipped:
                     _complain(f"skipped {skip.path}: {skip.reason}")
                 return results.summary(found.connection, found.run_id), found.path
-        except direct.NoSuchRun as missing:
+        except NoSuchRun as missing:
             try:
                 with published() as connection:
                     return results.summary(connection, run), "the warehouse"

@@ -20,6 +20,7 @@ from dbt_common.exceptions import DbtRuntimeError
 from exporter import warehouse
 from exporter.errors import TelemetryError
 from exporter.loader import LoadReport, load
+from exporter.lock import Lock
 from exporter.paths import warehouse_dir
 
 
@@ -56,7 +57,7 @@ class Plugin(BasePlugin):
         folder = warehouse_dir()
         with _reported():
             _make_folder(folder)
-            self._lock = warehouse.Lock(folder)
+            self._lock = Lock(folder)
             self._lock.acquire(current.say)
             warehouse.configure(conn)
         conn.execute("attach ':memory:' as session")

@@ -138,12 +138,16 @@ def raw_columns(table: str) -> dict[str, str]:
     """
     columns = {"id": "bigint"}
     for name, kind in TABLES[table].items():
-        columns[name] = _DUCKDB_TYPES[kind]
-        if kind == "time":
-            columns[f"{name}_text"] = "varchar"
+        columns |= dict(value_columns(name, kind))
     return columns | {
         "misfits": "varchar",
         "defect": "varchar",
         "file_id": "varchar",
         "load_id": "bigint",
     }
+
+
+def value_columns(column: str, kind: Kind) -> list[tuple[str, str]]:
+    """Return (name, DuckDB type) of the columns that hold one column of the contract."""
+    columns = [(column, _DUCKDB_TYPES[kind])]
+    return [*columns, (f"{column}_text", "varchar")] if kind == "time" else columns

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from exporter.raw_schema import TABLES, Kind
+from exporter.raw_schema import TABLES, Kind, value_columns
 
 #: scheme://… also as JSON escapes it (scheme:\/\/…)
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*:(\\?/){2}[^\s\"'<>]*"
@@ -94,7 +94,7 @@ def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Coll
     """
     outer, sent = [], []
     for column, kind in TABLES[table].items():
-        names = _file_columns(column, kind, shape) if column in wanted else []
+        names = _file_columns(column, kind, shape) if _is_wanted(column, wanted) else []
         sent += [
             f"case typeof({name}) when 'real' then printf('%!.17g', {name}) "
             f"when 'blob' then null else {name} end as t_{alias_}"
@@ -106,15 +106,28 @@ def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Coll
     return _assemble(outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _plain, False)
 
 
-def typed_sql(table: str, shape: TableShape, alias: str) -> str:
-    """Return a select of the raw columns (without file_id and load_id) by a parallel scan."""
+def typed_sql(
+    table: str, shape: TableShape, alias: str, wanted: Collection[str] | None = None
+) -> str:
+    """Return a select of the raw columns (without file_id and load_id) by a parallel scan.
+
+    Args:
+        table: the contract's name of the table.
+        shape: what the file's own table looks like.
+        alias: the DuckDB alias of the attached file.
+        wanted: the columns to read, the others being NULL; None for all, and for what did not fit.
+    """
     outer, columns = [], [f"{shape.id_name} as id", "null::varchar as defect"]
     for column, kind in TABLES[table].items():
-        names = _file_columns(column, kind, shape)
+        names = _file_columns(column, kind, shape) if _is_wanted(column, wanted) else []
         columns += [f"{name} as t_{alias_}" for alias_, name in names]
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
     source = f"(select {', '.join(columns)} from {alias}.{shape.name})"
-    return _assemble(outer, source, _scanned)
+    return _assemble(outer, source, _scanned, keep_misfits=wanted is None)
+
+
+def _is_wanted(column: str, wanted: Collection[str] | None) -> bool:
+    return wanted is None or column in wanted or f"{column}_text" in wanted
 
 
 def empty_sql(table: str) -> str:
@@ -214,7 +227,8 @@ def _assemble(
         number = f"coalesce({', '.join(_finite(f'n_{name}') for name in sent)}, null::double)"
         texts = f"coalesce({', '.join(f'x_{name}' for name in sent)}, null::varchar)"
         if not sent:
-            number, texts = "null::double", "null::varchar"
+            values += [f"null::{type_} as {name}" for name, type_ in value_columns(column, kind)]
+            continue
         if kind == "time":
             values += [
                 f"{number} as {column}",
@@ -229,15 +243,14 @@ def _assemble(
             f"{{'column': {literal(column)}, 'value': {_no_url(shown[name])}}} end"
             for name in sent
         ]
-    listed = f"list_filter([{', '.join(misfits)}], misfit -> misfit is not null)"
-    if not keep_misfits:
-        misfits = []
-    any_misfit = " or ".join(m.split(" then ")[0].removeprefix("case when ") for m in misfits)
+    listed = "null::varchar"
+    if keep_misfits and misfits:
+        any_misfit = " or ".join(m.split(" then ")[0].removeprefix("case when ") for m in misfits)
+        found = f"list_filter([{', '.join(misfits)}], misfit -> misfit is not null)"
+        listed = f"case when {any_misfit} then to_json({found})::varchar end"
     return (
-        f"select try_cast(id as bigint) as id, {', '.join(values)}, "
-        f"case when {any_misfit or 'false'} then to_json({listed if misfits else 'null'})::varchar "
-        f"end as misfits, defect::varchar as defect "
-        f"from (select {', '.join(decoded)} from {source})"
+        f"select try_cast(id as bigint) as id, {', '.join(values)}, {listed} as misfits, "
+        f"defect::varchar as defect from (select {', '.join(decoded)} from {source})"
     )
 
 

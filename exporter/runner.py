@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from exporter import warehouse
 from exporter.errors import ModelError, WarehouseError, one_line
 from exporter.loader import LoadReport, load
+from exporter.lock import Lock
 from exporter.paths import warehouse_dir
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def build(
             f"cannot make the warehouse folder {folder}: {error.strerror}: "
             "set DOCSTOKG_WAREHOUSE to a folder you can write to"
         ) from error
-    lock = warehouse.Lock(folder)
+    lock = Lock(folder)
     lock.acquire(say)
     try:
         outcome, models_changed = _load(names, project, say)
