@@ -62,6 +62,7 @@ class Plugin(BasePlugin):
             warehouse.configure(conn)
         conn.execute("attach ':memory:' as session")
         conn.execute("create table session.main.touched_runs (run_id varchar)")
+        conn.execute("create table session.main.touched_loads (load_id bigint)")
         self._connection = conn
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
@@ -110,14 +111,21 @@ def _load(cursor: duckdb.DuckDBPyConnection) -> None:
 
 
 def _touch(cursor: duckdb.DuckDBPyConnection, version: str) -> None:
-    """Name the runs whose marts are out of date."""
+    """Name the runs whose marts are out of date, and the loads whose rows no mart has yet."""
     published = warehouse.last_publication(cursor)
     same = published is not None and published.models_version == version
+    after = published.load_id if published is not None and same else -1
     cursor.execute("delete from session.main.touched_runs")
     cursor.execute(
         "insert into session.main.touched_runs "
         "select distinct run_id from lake.meta.load_runs where run_id is not null and load_id > ?",
-        [published.load_id if published is not None and same else -1],
+        [after],
+    )
+    cursor.execute("delete from session.main.touched_loads")
+    cursor.execute(
+        "insert into session.main.touched_loads "
+        "select load_id from lake.meta.loads where load_id > ?",
+        [after],
     )
 
 

@@ -145,7 +145,12 @@ class Marks:
         key = shape.id_name
         row = self._cursor.execute(
             "select try_cast(low as bigint), try_cast(high as bigint) from sqlite_query(?, ?)",
-            [source.alias, f"select min({key}) as low, max({key}) as high from {shape.name}"],
+            # two subqueries: SQLite looks up a lone min or max, and reads the table for both
+            [
+                source.alias,
+                f"select (select min({key}) from {shape.name}) as low, "
+                f"(select max({key}) from {shape.name}) as high",
+            ],
         ).fetchone()
         return row if row else (None, None)
 

@@ -79,16 +79,26 @@ def build(
     lock = Lock(folder)
     lock.acquire(say)
     try:
-        outcome, models_changed = _load(names, project, say)
+        outcome, changed = _load(names, project, say)
         if not outcome.was_current:
-            _build(outcome, project, models_changed, say, progress, verbose)
+            _build(outcome, project, changed, say, progress, verbose)
         _count_rejected(outcome)
         return outcome
     finally:
         lock.release()
 
 
-def _load(names: Sequence[str], project: Path, say: Callable[[str], None]) -> tuple[Build, bool]:
+@dataclass(frozen=True)
+class _Changed:
+    """What the published state was not built by."""
+
+    models: bool
+    seeds: bool
+
+
+def _load(
+    names: Sequence[str], project: Path, say: Callable[[str], None]
+) -> tuple[Build, _Changed]:
     connection = warehouse.connect()
     try:
         with warehouse.writing():
@@ -99,15 +109,18 @@ def _load(names: Sequence[str], project: Path, say: Callable[[str], None]) -> tu
             loaded = connection.execute("select max(load_id) from lake.meta.loads").fetchone()
     finally:
         connection.close()
-    same = published is not None and published.models_version == warehouse.models_version(project)
-    current = same and published is not None and published.load_id == ((loaded and loaded[0]) or 0)
-    return Build(report, published=current, was_current=current), not same
+    models, seeds = warehouse.models_version(project).split("-")
+    before = published.models_version.split("-") if published else ["", ""]
+    changed = _Changed(models=before[0] != models, seeds=before[-1] != seeds)
+    is_built = published is not None and published.load_id == ((loaded and loaded[0]) or 0)
+    current = is_built and not changed.models and not changed.seeds
+    return Build(report, published=current, was_current=current), changed
 
 
 def _build(
     outcome: Build,
     project: Path,
-    models_changed: bool,
+    changed: _Changed,
     say: Callable[[str], None],
     progress: Progress,
     verbose: bool,
@@ -116,7 +129,10 @@ def _build(
 
     dbt_plugin.current = dbt_plugin.Invocation(say=say, report=outcome.report)
     arguments = ["build", "--exclude-resource-type", "unit_test"]
-    if not models_changed:
+    if changed.models:
+        # rows of a run that the new models no longer have must go too
+        arguments += ["--full-refresh"]
+    elif not changed.seeds:
         # views and seeds are as they were: making them again would only add snapshots
         arguments += ["--select", "config.materialized:incremental", "resource_type:test"]
     result = _dbt(arguments, project, progress, verbose)

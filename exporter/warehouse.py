@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -18,6 +19,9 @@ from exporter.raw_sql import literal
 
 #: Seconds an old snapshot and its files stay after a newer one is published, for readers on it.
 KEEP_SNAPSHOTS_S = 600
+#: Sizes at which data files of one tier end, and how many of one tier are merged into one.
+_TIER_BYTES = (1 << 20, 1 << 24, 1 << 28)
+_TIER_FILES = 16
 
 _META = {
     "loads": "load_id bigint, loaded_at timestamptz, files_read bigint, files_skipped bigint, "
@@ -222,7 +226,7 @@ def clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float = KEEP_SNAPSHOTS_S
     published = last_publication(cursor)
     keep = published.snapshot_id if published else -1
     cursor.execute("call ducklake_flush_inlined_data('lake')")
-    cursor.execute("call ducklake_merge_adjacent_files('lake')")
+    _merge_files(cursor)
     cursor.execute("call ducklake_rewrite_data_files('lake')")
     cutoff = f"now() - interval {literal(f'{keep_s} seconds')}"
     old = cursor.execute(
@@ -236,6 +240,33 @@ def clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float = KEEP_SNAPSHOTS_S
         cursor.execute(f"call ducklake_expire_snapshots('lake', versions => [{versions}])")
     cursor.execute(f"call ducklake_cleanup_old_files('lake', older_than => {cutoff})")
     cursor.execute(f"call ducklake_delete_orphaned_files('lake', older_than => {cutoff})")
+
+
+def _merge_files(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Merge small files at once, and larger ones when there are many of about the same size.
+
+    A refresh so rewrites what is small, however much is stored, and over the years a row is
+    rewritten a few times: as often as there are tiers (the log-structured merge tree's method).
+    """
+    cursor.execute(
+        f"call ducklake_merge_adjacent_files('lake', max_file_size => {_TIER_BYTES[0]:d})"
+    )
+    for low, high in pairwise(_TIER_BYTES):
+        crowded = cursor.execute(
+            "select s.schema_name, t.table_name "
+            "from __ducklake_metadata_lake.ducklake_data_file as f "
+            "join __ducklake_metadata_lake.ducklake_table as t on f.table_id = t.table_id "
+            "join __ducklake_metadata_lake.ducklake_schema as s on t.schema_id = s.schema_id "
+            "where f.end_snapshot is null and t.end_snapshot is null and s.end_snapshot is null "
+            "and f.file_size_bytes between ? and ? group by all having count(*) >= ?",
+            [low, high - 1, _TIER_FILES],
+        ).fetchall()
+        for schema, table in crowded:
+            cursor.execute(
+                "call ducklake_merge_adjacent_files('lake', ?, schema => ?, "
+                f"min_file_size => {low:d}, max_file_size => {high:d})",
+                [table, schema],
+            )
 
 
 def say(message: str) -> None:

@@ -1,6 +1,7 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='append',
+    incremental_strategy='delete+insert',
+    unique_key='load_id',
     meta={'stored_when_direct': false},
 ) }}
 
@@ -8,7 +9,7 @@ with rejected as (
 
     select * from {{ ref('stg_rejected_rows') }}
     {% if is_incremental() %}
-    where load_id > (select coalesce(max(load_id), 0) from {{ this }})
+    where load_id in (select load_id from {{ source('session', 'touched_loads') }})
     {% endif %}
 
 ),
