@@ -90,6 +90,9 @@ def _write(
             where = "where file_id in (from temp.chosen_files)"
         elif "run_id" in columns:
             where = "where run_id in (from temp.chosen_runs)"
+    if schema == "marts":  # small, and often a view: work it out once, not for each count
+        connection.execute(f"create or replace temp table copied as from {relation} {where}")
+        relation, where = "temp.copied", ""
     target = out / f"{name}.parquet"
     part = out / f".{name}.parquet.part"
     try:

@@ -49,6 +49,7 @@ class Plan:
         high: the mark to leave behind; None where ids cannot be trusted or there are no rows.
         new_rows: about how many rows that is, going by the ids.
         moved: the mark differs from the one of the last load.
+        first: nothing of the table was ever loaded from this file.
     """
 
     source: Source
@@ -57,6 +58,7 @@ class Plan:
     high: Mark | None = None
     new_rows: int = 0
     moved: bool = False
+    first: bool = False
 
     @property
     def shape(self) -> TableShape:
@@ -69,7 +71,7 @@ class Plan:
         return (
             self.after is None
             and self.new_rows >= BULK_ROWS
-            and self.table in APPEND_ONLY
+            and (self.table in APPEND_ONLY or (self.table == "downloads" and self.first))
             and typed_reader_fits(self.table, self.shape)
         )
 
@@ -132,7 +134,9 @@ class Marks:
         except duckdb.Error as error:
             raise SourceFailed(source, table, typed=False, error=error) from error
         start = low - 1 if after is None else after
-        return Plan(source, table, after, mark, max(high - start, 0), mark != known)
+        return Plan(
+            source, table, after, mark, max(high - start, 0), mark != known, first=known is None
+        )
 
     def _continues(self, source: Source, table: str, file_id: str | None = None) -> bool:
         mark = self._marks[file_id or source.file_id, table]

@@ -178,8 +178,8 @@ def _received(column: str, kind: Kind) -> tuple[str, str, str]:
     decoded = f"try(decode(unhex({column}[2:])))"
     if kind in ("integer", "double", "time"):
         number = (
-            f"case when {column}[1] = 't' then try_cast({decoded} as double) "
-            f"when {column}[1] <> 'b' then try_cast({column} as double) end"
+            f"case when {column}[1] = 't' then {_number(kind, decoded)} "
+            f"when {column}[1] <> 'b' then {_number(kind, column)} end"
         )
         text = f"case when {column}[1] = 't' then {decoded} end"
         shown = (
@@ -197,7 +197,9 @@ def _received(column: str, kind: Kind) -> tuple[str, str, str]:
 
 def _scanned(column: str, kind: Kind) -> tuple[str, str, str]:
     """Return (number, text, as recorded) of a scanned value; text may still be invalid UTF-8."""
-    if kind in ("integer", "double", "time"):
+    if kind == "integer":
+        return f"try_cast(round({column}) as bigint)", "null::varchar", f"{column}::varchar"
+    if kind in ("double", "time"):
         return f"{column}::double", "null::varchar", f"{column}::varchar"
     return "null::double", f"try(decode(encode({column})))", f"'x''' || hex({column}) || ''''"
 
@@ -205,8 +207,15 @@ def _scanned(column: str, kind: Kind) -> tuple[str, str, str]:
 def _plain(column: str, kind: Kind) -> tuple[str, str, str]:
     """Return (number, text, as recorded) of a value sent as plain text."""
     if kind in ("integer", "double", "time"):
-        return f"try_cast({column} as double)", column, column
+        return _number(kind, column), column, column
     return "null::double", column, column
+
+
+def _number(kind: Kind, text: str) -> str:
+    """Read text as a number; whole ones exactly, where a double would round large ones."""
+    if kind == "integer":
+        return f"case when isfinite(try_cast({text} as double)) then try_cast({text} as bigint) end"
+    return f"try_cast({text} as double)"
 
 
 def _assemble(
@@ -224,7 +233,8 @@ def _assemble(
         for name in sent:
             number, text, shown[name] = read(name, kind)
             decoded += [name, f"{number} as n_{name}", f"{text} as x_{name}"]
-        number = f"coalesce({', '.join(_finite(f'n_{name}') for name in sent)}, null::double)"
+        numbers = [f"n_{name}" if kind == "integer" else _finite(f"n_{name}") for name in sent]
+        number = f"coalesce({', '.join([*numbers, 'null'])})"
         texts = f"coalesce({', '.join(f'x_{name}' for name in sent)}, null::varchar)"
         if not sent:
             values += [f"null::{type_} as {name}" for name, type_ in value_columns(column, kind)]
@@ -263,16 +273,21 @@ def _value(kind: Kind, number: str, text: str) -> str:
         return number
     if kind == "integer":
         return f"try_cast(round({number}) as bigint)"
-    has_url = f"(contains({text}, ':/') or contains({text}, ':\\/'))"
     if kind == "hash":
-        return f"case when not {has_url} then {text} end"
+        return _if_url(text, "null")
     if kind == "key":
-        return f"case when {has_url} then 'url-sha256:' || sha256({text}) else {text} end"
+        return _if_url(text, f"'url-sha256:' || sha256({text})")
     return _no_url(text)
 
 
 def _no_url(text: str) -> str:
+    return _if_url(text, f"regexp_replace({text}, {literal(_URL)}, '[url]', 'g')")
+
+
+def _if_url(text: str, instead: str) -> str:
+    """Return the text, or something else where it holds a URL; most texts hold no colon."""
+    has_url = f"contains({text}, ':/') or contains({text}, ':\\/')"
     return (
-        f"case when contains({text}, ':/') or contains({text}, ':\\/') "
-        f"then regexp_replace({text}, {literal(_URL)}, '[url]', 'g') else {text} end"
+        f"case when contains({text}, ':') then case when {has_url} then {instead} "
+        f"else {text} end else {text} end"
     )
