@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from exporter.results import Summary
 
 app = typer.Typer(
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -314,10 +313,22 @@ def _fail(message: str, code: int = 2) -> None:
     sys.exit(code)
 
 
+def _usage(error: typer.TyperException) -> str:
+    """Say in one line what is wrong with the command that was typed, and where help is."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "docstokg-telemetry"
+    what = " ".join(error.format_message().split()).rstrip(".")
+    return f"{what[:1].lower()}{what[1:]}: see {command} --help"
+
+
 def main() -> None:
     """Run the command line; every error becomes one line on stderr and exit code 2."""
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+    except typer.TyperException as error:
+        _fail(_usage(error))
+    except typer.Abort:
+        _fail("interrupted", 130)
     except TelemetryError as error:
         _fail(str(error))
     except BrokenPipeError:

@@ -186,7 +186,6 @@ class Models:
             only_views: make no tables, so that the planner sees down to the raw relations.
         """
         order = [name for name in self._order(wanted) if name not in self._built]
-        self._built.update(order)
         schemas = {(self.seeds.get(name) or self.models[name])["schema"] for name in order}
         for schema in sorted(schemas):
             connection.execute(f"create schema if not exists lake.{schema}")
@@ -201,7 +200,7 @@ class Models:
                     order.remove(name)
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     future.result()
-                    del running[future]
+                    self._built.add(running.pop(future))
 
     def _parents(self, name: str) -> list[str]:
         return self.models[name]["depends_on"] if name in self.models else []
@@ -260,9 +259,7 @@ def _runs_by_models(
     models: Models, connection: duckdb.DuckDBPyConnection, source: Source
 ) -> dict[str, float]:
     """Return runs and their latest times as the staging models see them, over the whole file."""
-    tables = [
-        name for name in models.models if name.removeprefix("stg_") in TABLES and name[3] == "_"
-    ]
+    tables = [f"stg_{table}" for table in TABLES]
     selects = " union all ".join(
         f"select run_id, {'null' if name == 'stg_run_summary' else 'ts'} as ts "
         f"from lake.staging.{name}"

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from exporter import warehouse
 from exporter.errors import ModelError, WarehouseError, one_line
 from exporter.loader import LoadReport, load
@@ -82,7 +84,8 @@ def build(
         outcome, changed = _load(names, project, say)
         if not outcome.was_current:
             _build(outcome, project, changed, say, progress, verbose)
-        _count_rejected(outcome)
+            with _warehouse() as connection:
+                _count_rejected(connection, outcome)
         return outcome
     finally:
         lock.release()
@@ -99,22 +102,32 @@ class _Changed:
 def _load(
     names: Sequence[str], project: Path, say: Callable[[str], None]
 ) -> tuple[Build, _Changed]:
+    with _warehouse() as connection:
+        warehouse.ensure_schema(connection)
+        report = load(connection, names, say) if names else LoadReport()
+        published = warehouse.last_publication(connection)
+        loaded = connection.execute("select max(load_id) from lake.meta.loads").fetchone()
+        models, seeds = warehouse.models_version(project).split("-")
+        before = published.models_version.split("-") if published else ["", ""]
+        changed = _Changed(models=before[0] != models, seeds=before[-1] != seeds)
+        is_built = published is not None and published.load_id == ((loaded and loaded[0]) or 0)
+        current = is_built and not changed.models and not changed.seeds
+        outcome = Build(report, published=current, was_current=current)
+        if current:
+            _count_rejected(connection, outcome)
+    return outcome, changed
+
+
+@contextmanager
+def _warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Connect to the newest state of the warehouse; its errors become one for people."""
     connection = warehouse.connect()
     try:
         with warehouse.writing():
             warehouse.attach_writer(connection)
-            warehouse.ensure_schema(connection)
-            report = load(connection, names, say) if names else LoadReport()
-            published = warehouse.last_publication(connection)
-            loaded = connection.execute("select max(load_id) from lake.meta.loads").fetchone()
+            yield connection
     finally:
         connection.close()
-    models, seeds = warehouse.models_version(project).split("-")
-    before = published.models_version.split("-") if published else ["", ""]
-    changed = _Changed(models=before[0] != models, seeds=before[-1] != seeds)
-    is_built = published is not None and published.load_id == ((loaded and loaded[0]) or 0)
-    current = is_built and not changed.models and not changed.seeds
-    return Build(report, published=current, was_current=current), changed
 
 
 def _build(
@@ -165,23 +178,17 @@ def one_line_of(message: str | None) -> str:
     return text[:300]
 
 
-def _count_rejected(outcome: Build) -> None:
-    connection = warehouse.connect()
-    try:
-        with warehouse.writing():
-            warehouse.attach_writer(connection)
-            known = connection.execute(
-                "select count(*) from duckdb_tables() where database_name = 'lake' "
-                "and schema_name = 'marts' and table_name = 'rejected_rows'"
-            ).fetchone()
-            if known and known[0]:
-                row = connection.execute(
-                    "select count(*) filter (load_id = ?), count(*) from lake.marts.rejected_rows",
-                    [outcome.report.load_id or -1],
-                ).fetchone()
-                outcome.rejected, outcome.rejected_in_all = row or (0, 0)
-    finally:
-        connection.close()
+def _count_rejected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> None:
+    known = connection.execute(
+        "select count(*) from duckdb_tables() where database_name = 'lake' "
+        "and schema_name = 'marts' and table_name = 'rejected_rows'"
+    ).fetchone()
+    if known and known[0]:
+        row = connection.execute(
+            "select count(*) filter (load_id = ?), count(*) from lake.marts.rejected_rows",
+            [outcome.report.load_id or -1],
+        ).fetchone()
+        outcome.rejected, outcome.rejected_in_all = row or (0, 0)
 
 
 def compile_models(project: Path, verbose: bool = False) -> str:

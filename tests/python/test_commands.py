@@ -9,80 +9,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from recorder import TelemetryWriter
-
 from .conftest import ROOT
-
-Tool = Callable[..., "subprocess.CompletedProcess[str]"]
-START = 1_760_000_000.0
-
-
-def record(
-    path: Path, run_id: str, artifacts: int = 20, good: int = 19, start: float = START
-) -> None:
-    """Record a small run through the recorder: one metadata and one artifact request each."""
-    with TelemetryWriter(path, run_id) as telemetry:
-        for number in range(artifacts):
-            ts = start + number
-            hit = number % 10 > 2
-            telemetry.http_event(
-                ts=ts, host="api.example.org", role="metadata", status=200, from_cache=hit,
-                url=f"https://api.example.org/works/{number}?token=secret",
-                rate_delay_ms=float(number), elapsed_ms=20.0,
-            )  # fmt: skip
-            telemetry.http_event(
-                ts=ts, host="cdn.example.org", role="artifact", status=200, from_cache=False,
-                rate_delay_ms=float(number), elapsed_ms=50.0,
-            )  # fmt: skip
-            ok = number < good
-            telemetry.fallback_attempt(
-                ts=ts, outcome="retryable", artifact_id=f"a{number}", source="crossref"
-            )
-            telemetry.fallback_attempt(
-                ts=ts + 0.5, outcome="success" if ok else "no_pdf", artifact_id=f"a{number}",
-                source="arxiv",
-            )  # fmt: skip
-            telemetry.download(
-                ts=ts + 0.6, artifact_id=f"a{number}", sha256="ab" * 32 if ok else None,
-                final_path=f"{number}.pdf" if ok else None, content_length=1_048_576,
-                dedupe_action="hardlink" if number % 2 else "download",
-            )  # fmt: skip
-        telemetry.run_summary(started_at=start, finished_at=start + artifacts)
-
-
-def counts(path: Path) -> dict[str, int]:
-    """Count a file's rows by table, in a process of its own: SQLite locks are per process."""
-    code = (
-        "import sqlite3, sys, json; c = sqlite3.connect(sys.argv[1]); print(json.dumps({t: "
-        "c.execute(f'select count(*) from {t}').fetchone()[0] for t in ('http_events', "
-        "'rate_events', 'breaker_transitions', 'fallback_attempts', 'downloads')}))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
-    )
-    found: dict[str, int] = json.loads(done.stdout)
-    return found
-
-
-def loaded_counts(tool: Tool) -> dict[str, int]:
-    """Count the warehouse's rows by raw table; fails if a row is there twice."""
-    found = {}
-    for table in ("http_events", "rate_events", "breaker_transitions", "fallback_attempts",
-                  "downloads"):  # fmt: skip
-        done = tool(
-            "query", "--format", "json", "--query",
-            f"select count(*) as n, count(distinct (run_id, id)) as u from {table}",
-        )  # fmt: skip
-        (row,) = json.loads(done.stdout)
-        assert row["n"] == row["u"], table
-        found[table] = row["n"]
-    return found
+from .support.runs import START, Tool, counts, loaded_counts, record
 
 
 def test_summary_of_a_file_never_seen(tool: Tool, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter import direct, results, warehouse
 from exporter.loader import load
@@ -105,3 +106,29 @@ def test_marts_equal_plain_python(compiled: Path, data: strategies.FileData) -> 
                 for verdict in judged.slos:
                     key = (verdict.slo, SCOPES[verdict.scope], verdict.subject)
                     assert statuses[key] == verdict.status, key
+
+
+@given(data=strategies.telemetry_files(), by_name=st.booleans())
+def test_direct_equals_the_warehouse(
+    compiled: Path, data: strategies.FileData, by_name: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = strategies.write_file(Path(folder) / "t.sqlite3", data)
+        with loaded(compiled, path) as connection:
+            models = direct.Models(compiled.read_text())
+            models.build(connection, results.SUMMARY_MODELS)
+            runs = [
+                str(run)
+                for (run,) in connection.execute(
+                    "select run_id from lake.marts.run_inventory"
+                ).fetchall()
+            ]
+            for run_id in runs if by_name else ["latest"] if runs else []:
+                with direct.opened([str(path)], run_id, compiled, results.SUMMARY_MODELS) as found:
+                    ours = results.summary(found.connection, found.run_id)
+                    asked = results.latest_run(connection) if run_id == "latest" else run_id
+                    assert found.run_id == asked
+                theirs = results.summary(connection, found.run_id)
+                assert ours.as_json() == theirs.as_json()
+                assert ours.hosts == theirs.hosts
+                assert ours.verdict == theirs.verdict
