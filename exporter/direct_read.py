@@ -195,7 +195,9 @@ def _runs_of_table(
     run = shape.columns["run_id"][0]
     ts, ts_type = shape.columns.get("ts", ("", ""))
     if table == "run_summary":
-        sql = f"select {run} as run_id, null, null, null, null, null from {source.alias}.{shape.name}"
+        sql = (
+            f"select {run} as run_id, null, null, null, null, null from {source.alias}.{shape.name}"
+        )
     elif ts_type not in ("double", "bigint") or "timestamp" in shape.columns:
         return None
     elif any(columns[:2] == ("run_id", "ts") for columns in _indexes(connection, source, table)):

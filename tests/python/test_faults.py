@@ -109,6 +109,28 @@ def test_two_runs_at_once(tool: Tool, tmp_path: Path) -> None:
     assert [row["run_id"] for row in rows] == ["first", "second"]
 
 
+def test_a_process_that_built_lets_others_write(tool: Tool, tmp_path: Path) -> None:
+    record(tmp_path / "a.sqlite3", "first")
+    record(tmp_path / "b.sqlite3", "second", start=START + 1000)
+    code = (
+        "import sys; from pathlib import Path; from exporter.runner import build\n"
+        "build([sys.argv[1]], Path(sys.argv[2]), print, lambda *_: None)\n"
+        "print('built', flush=True); sys.stdin.read()\n"
+    )
+    builder = subprocess.Popen(
+        [sys.executable, "-c", code, "a.sqlite3", str(ROOT)],
+        env={**os.environ, "DOCSTOKG_WAREHOUSE": str(tmp_path / "warehouse")},
+        cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert builder.stdout is not None
+        assert "built" in builder.stdout.readline()
+        done = tool("run", "--db", "b.sqlite3", DOCSTOKG_LOCK_TIMEOUT_S="0")
+        assert done.returncode == 0, done.stderr
+    finally:
+        builder.communicate()
+
+
 def test_a_second_run_gives_up_at_its_limit(tool: Tool, tmp_path: Path) -> None:
     record(tmp_path / "t.sqlite3", "first")
     holder = subprocess.Popen(
