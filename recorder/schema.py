@@ -176,7 +176,7 @@ def enable_wal(connection: sqlite3.Connection, timeout_s: float = 10.0) -> None:
 
 
 def ensure_schema(connection: sqlite3.Connection) -> None:
-    """Create the tables and indexes that are missing; safe for several processes at once.
+    """Create the tables, columns and indexes that are missing; safe for several processes at once.
 
     The connection must not be inside a transaction.
 
@@ -195,6 +195,7 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
                 f"telemetry schema version {version} is newer than {SCHEMA_VERSION}, the newest "
                 "this version writes: update the recorder, or name another file"
             )
+        _add_columns(connection)
         for statement in ddl():
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
@@ -202,6 +203,16 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    """Give the tables of an older file the columns they lack; its rows keep NULL there."""
+    for table, declared in TABLES.items():
+        known = connection.execute("SELECT name FROM pragma_table_info(?)", [table]).fetchall()
+        for name, kind in declared.items() if known else ():
+            if (name,) not in known and name != "id":
+                added = kind.replace(" NOT NULL", "")
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {added}")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(self.site.hosts[name].latency_ms / 1000 * (0.5 + chance(path, "latency")))
         status = self.site.trouble(name, path)
         if status == 429:
-            self._answer(429, b"slow down", **{"Retry-After": "0.2"})
+            self._answer(429, b"slow down", **{"Retry-After": "1"})
         elif status != 200:
             self._answer(status, b"trouble")
         elif path.endswith(".pdf"):

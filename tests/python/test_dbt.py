@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -38,6 +39,18 @@ def test_build_docs_and_ls(tmp_path: Path) -> None:
     assert dbt(tmp_path, "docs", "generate").returncode == 0
     listed = dbt(tmp_path, "ls", "--resource-type", "model")
     assert "docstokg_telemetry.marts.sli.run_slis" in listed.stdout
+    manifest = json.loads((tmp_path / "target" / "manifest.json").read_text())
+    catalog = json.loads((tmp_path / "target" / "catalog.json").read_text())
+    undescribed = [
+        f"{name}.{column}"
+        for name, relation in catalog["nodes"].items()
+        for column in relation["columns"]
+        if not manifest["nodes"][name]["columns"].get(column, {}).get("description")
+    ]
+    assert len(catalog["nodes"]) >= 40
+    assert undescribed == []
+    own = [m for m in manifest["macros"].values() if m["package_name"] == "docstokg_telemetry"]
+    assert [m["name"] for m in own if not m["description"] and "test_" not in m["name"]] == []
 
 
 @pytest.mark.parametrize("command", ["build"])
