@@ -179,7 +179,7 @@ def _received(column: str, kind: Kind) -> tuple[str, str, str]:
     if kind in ("integer", "double", "time"):
         number = (
             f"case when {column}[1] = 't' then {_number(kind, decoded)} "
-            f"when {column}[1] <> 'b' then {_number(kind, column)} end"
+            f"when {column}[1] <> 'b' then {_sent_number(kind, column)} end"
         )
         text = f"case when {column}[1] = 't' then {decoded} end"
         shown = (
@@ -207,8 +207,19 @@ def _scanned(column: str, kind: Kind) -> tuple[str, str, str]:
 def _plain(column: str, kind: Kind) -> tuple[str, str, str]:
     """Return (number, text, as recorded) of a value sent as plain text."""
     if kind in ("integer", "double", "time"):
-        return _number(kind, column), column, column
+        return _sent_number(kind, column), column, column
     return "null::double", column, column
+
+
+def _sent_number(kind: Kind, text: str) -> str:
+    """Read a number that SQLite wrote; the digits of a REAL are a little off its value."""
+    if kind == "integer":
+        return (
+            f"case when contains({text}, '.') or contains({text}, 'e') "
+            f"then try_cast(round(try_cast({text} as double)) as bigint) "
+            f"else {_number(kind, text)} end"
+        )
+    return _number(kind, text)
 
 
 def _number(kind: Kind, text: str) -> str:

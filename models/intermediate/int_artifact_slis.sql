@@ -1,21 +1,9 @@
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
 
-with
+with artifacts as (
 
-{% if is_incremental() %}
-touched_runs as (
-
-    select run_id from {{ source('session', 'touched_runs') }}
-
-),
-{% endif %}
-
-artifacts as (
-
-    select * from {{ ref('int_artifacts') }} as all_artifacts
-    {% if is_incremental() %}
-    where all_artifacts.run_id in (select run_id from touched_runs)
-    {% endif %}
+    select * from {{ ref('int_artifacts') }}
+    {{ where_touched() }}
 
 ),
 

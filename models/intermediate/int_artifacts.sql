@@ -2,10 +2,6 @@ with downloads as (
 
     select
         *,
-        -- a row that names no artifact is an artifact of its own
-        coalesce('id:' || artifact_id, 'row:' || download_id) as artifact_key,
-        has_sha256 and (has_path or not file_has_final_path) as is_success,
-        case when file_has_final_path then has_sha256 <> has_path end as is_half_done,
         coalesce(resolver, 'unknown') as resolver_or_unknown,
         case
             when file_has_dedupe and dedupe_action in ('hardlink', 'copy', 'skipped')

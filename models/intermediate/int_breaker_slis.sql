@@ -1,25 +1,13 @@
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
 
-with
-
-{% if is_incremental() %}
-touched_runs as (
-
-    select run_id from {{ source('session', 'touched_runs') }}
-
-),
-{% endif %}
-
-transitions as (
+with transitions as (
 
     select
         run_id,
         transition_id,
         coalesce(host, 'unknown') as host,
-    from {{ ref('stg_breaker_transitions') }} as all_transitions
-    {% if is_incremental() %}
-    where all_transitions.run_id in (select run_id from touched_runs)
-    {% endif %}
+    from {{ ref('stg_breaker_transitions') }}
+    {{ where_touched() }}
 
 ),
 
@@ -29,10 +17,8 @@ openings as (
         run_id,
         transition_id,
         openings_in_window,
-    from {{ ref('int_breaker_openings') }} as all_openings
-    {% if is_incremental() %}
-    where all_openings.run_id in (select run_id from touched_runs)
-    {% endif %}
+    from {{ ref('int_breaker_openings') }}
+    {{ where_touched() }}
 
 ),
 

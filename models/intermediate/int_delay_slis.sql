@@ -1,21 +1,9 @@
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
 
-with
+with requests as (
 
-{% if is_incremental() %}
-touched_runs as (
-
-    select run_id from {{ source('session', 'touched_runs') }}
-
-),
-{% endif %}
-
-requests as (
-
-    select * from {{ ref('int_requests') }} as all_requests
-    {% if is_incremental() %}
-    where all_requests.run_id in (select run_id from touched_runs)
-    {% endif %}
+    select * from {{ ref('int_requests') }}
+    {{ where_touched() }}
 
 ),
 

@@ -10,14 +10,6 @@
 
 with
 
-{% if is_incremental() %}
-touched_runs as (
-
-    select run_id from {{ source('session', 'touched_runs') }}
-
-),
-{% endif %}
-
 {% for table, model in counted.items() -%}
 {{ table }} as (
 
@@ -28,10 +20,8 @@ touched_runs as (
         min(occurred_at) as first_event_at,
         max(occurred_at) as last_event_at,
         min(file_id) as file_id,
-    from {{ ref(model) }} as rows_of_run
-    {% if is_incremental() %}
-    where rows_of_run.run_id in (select run_id from touched_runs)
-    {% endif %}
+    from {{ ref(model) }}
+    {{ where_touched() }}
     group by run_id
 
 ),
@@ -44,10 +34,8 @@ summaries as (
         max(started_at) as started_at,
         max(finished_at) as finished_at,
         min(file_id) as file_id,
-    from {{ ref('stg_run_summary') }} as all_summaries
-    {% if is_incremental() %}
-    where all_summaries.run_id in (select run_id from touched_runs)
-    {% endif %}
+    from {{ ref('stg_run_summary') }}
+    {{ where_touched() }}
     group by run_id
 
 ),

@@ -29,9 +29,13 @@ final as (
         {{ non_blank('downloads.artifact_id') }} as artifact_id,
         {{ resolver_name('downloads.source', 'downloads.resolver_name', 'downloads.metadata') }}
             as resolver,
+        -- a row that names no artifact is an artifact of its own
+        coalesce('id:' || {{ non_blank('downloads.artifact_id') }}, 'row:' || downloads.id)
+            as artifact_key,
         nullif(downloads.sha256, '') is not null as has_sha256,
         nullif(downloads.final_path, '') is not null as has_path,
-        source_files.has_final_path as file_has_final_path,
+        has_sha256 and (has_path or not source_files.has_final_path) as is_success,
+        case when source_files.has_final_path then has_sha256 <> has_path end as is_half_done,
         source_files.has_content_length and source_files.has_dedupe_action as file_has_dedupe,
         downloads.content_length,
         {{ lower_word('downloads.dedupe_action') }} as dedupe_action,

@@ -1,21 +1,9 @@
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
 
-with
+with decisions as (
 
-{% if is_incremental() %}
-touched_runs as (
-
-    select run_id from {{ source('session', 'touched_runs') }}
-
-),
-{% endif %}
-
-decisions as (
-
-    select * from {{ ref('stg_rate_events') }} as all_decisions
-    {% if is_incremental() %}
-    where all_decisions.run_id in (select run_id from touched_runs)
-    {% endif %}
+    select * from {{ ref('stg_rate_events') }}
+    {{ where_touched() }}
 
 ),
 

@@ -1,21 +1,9 @@
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
 
-with
+with attempts as (
 
-{% if is_incremental() %}
-touched_runs as (
-
-    select run_id from {{ source('session', 'touched_runs') }}
-
-),
-{% endif %}
-
-attempts as (
-
-    select * from {{ ref('stg_fallback_attempts') }} as all_attempts
-    {% if is_incremental() %}
-    where all_attempts.run_id in (select run_id from touched_runs)
-    {% endif %}
+    select * from {{ ref('stg_fallback_attempts') }}
+    {{ where_touched() }}
 
 ),
 
