@@ -56,13 +56,14 @@ def export(
 
 def _relations(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """Return (schema, name) of the raw tables some file has, and of the marts."""
-    tables = connection.execute(
-        "select schema_name, view_name as name from duckdb_views() where database_name = 'lake' "
-        "and schema_name in ('telemetry', 'marts') "
-        "union select schema_name, table_name from duckdb_tables() where database_name = 'lake' "
-        "and schema_name in ('telemetry', 'marts') order by 1 desc, 2"
-    ).fetchall()
-    return [(schema, name) for schema, name in tables]
+    # one after the other: DuckDB's reader of the SQLite catalog does not bear two scans at once
+    found: list[tuple[str, str]] = []
+    for kind in ("view", "table"):
+        found += connection.execute(
+            f"select schema_name, {kind}_name from duckdb_{kind}s() "
+            "where database_name = 'lake' and schema_name in ('telemetry', 'marts')"
+        ).fetchall()
+    return sorted(found, key=lambda relation: (relation[0] == "marts", relation[1]))
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:

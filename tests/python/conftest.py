@@ -44,6 +44,7 @@ def tool(tmp_path: Path, compiled: Path) -> Iterator[Tool]:
     (warehouse / "compiled" / compiled.name).write_bytes(compiled.read_bytes())
     environ = {k: v for k, v in os.environ.items() if not k.startswith("DOCSTOKG_")}
     environ["DOCSTOKG_WAREHOUSE"] = str(warehouse)
+    environ["PYTHONFAULTHANDLER"] = "1"  # where it was, should a native library ever crash
 
     def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
