@@ -181,7 +181,13 @@ def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
         raise WarehouseError(nothing)
     target = literal(f"ducklake:sqlite:{catalog_path()}")
     try:
-        connection.execute(f"attach {target} as lake (read_only)")
+        try:
+            connection.execute(f"attach {target} as lake (read_only)")
+        except duckdb.Error as error:
+            if "readonly database" not in str(error):
+                raise
+            _roll_back(connection)
+            connection.execute(f"attach {target} as lake (read_only)")
         has_meta = connection.execute(
             "select count(*) from duckdb_tables() where database_name = 'lake' "
             "and schema_name = 'meta' and table_name = 'publications'"
@@ -194,10 +200,23 @@ def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
             f"attach {target} as lake (read_only, snapshot_version {published.snapshot_id:d})"
         )
     except duckdb.Error as error:
+        if "creating a new DuckLake" in str(error):  # a first run was killed before it wrote much
+            raise WarehouseError(nothing) from error
         raise WarehouseError(
             f"cannot read the warehouse {warehouse_dir()}: {one_line(error)}"
         ) from error
     return published
+
+
+def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    """Undo the half transaction of a writer that was killed while it wrote to the catalog.
+
+    SQLite does so by itself when a connection that may write reads the file, and makes one that
+    may only read wait for it in vain.
+    """
+    connection.execute(f"attach {literal(str(catalog_path()))} as catalog_file (type sqlite)")
+    connection.execute("select count(*) from duckdb_tables() where database_name = 'catalog_file'")
+    connection.execute("detach catalog_file")
 
 
 def publish(cursor: duckdb.DuckDBPyConnection, version: str) -> Publication:

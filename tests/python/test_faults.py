@@ -39,6 +39,16 @@ with TelemetryWriter(path, 'busy') as telemetry:
             telemetry.flush()
             time.sleep(0.02)
 """
+_DIE_WHILE_WRITING = """
+import os, sqlite3, sys
+catalog = sqlite3.connect(sys.argv[1], isolation_level=None)
+catalog.execute('pragma cache_size = 1')  # so that pages reach the file before the commit
+catalog.execute('begin immediate')
+catalog.execute('create table half_done (x)')
+for _ in range(2000):
+    catalog.execute('insert into half_done values (zeroblob(1000))')
+os._exit(9)
+"""
 _SUMS = """
 import sqlite3, sys, json
 c = sqlite3.connect(sys.argv[1])
@@ -401,3 +411,29 @@ def test_shell_completion(tool: Tool) -> None:
     done = tool("--show-completion", "bash")
     assert done.returncode == 0
     assert "complete" in done.stdout
+
+
+def test_readers_undo_what_a_killed_writer_left_in_the_catalog(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    record(db, "run")
+    assert tool("run", "--db", db).returncode == 0
+    before = tool("runs", "--output-format", "json").stdout
+    catalog = tmp_path / "warehouse" / "catalog.sqlite"
+    subprocess.run([sys.executable, "-c", _DIE_WHILE_WRITING, str(catalog)], check=False)
+    assert catalog.with_name("catalog.sqlite-journal").stat().st_size > 0
+    after = tool("runs", "--output-format", "json")
+    assert after.returncode == 0, after.stderr
+    assert after.stdout == before != ""
+
+
+def test_a_first_run_killed_before_it_wrote_leaves_nothing_published(
+    tool: Tool, tmp_path: Path
+) -> None:
+    catalog = tmp_path / "warehouse" / "catalog.sqlite"
+    subprocess.run([sys.executable, "-c", _DIE_WHILE_WRITING, str(catalog)], check=False)
+    done = tool("runs")
+    assert done.returncode == 2
+    assert "nothing is published" in done.stderr
+    db = tmp_path / "t.sqlite3"
+    record(db, "run")
+    assert tool("run", "--db", db).returncode == 0
