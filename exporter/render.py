@@ -55,23 +55,46 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows as a table on stdout."""
-    from rich.table import Table
-    from rich.text import Text
+    """Print rows as a table on stdout; on a terminal that is too narrow, a line for each value.
 
-    table = Table(box=_box(), header_style="bold")
+    Any number of rows: laying out ten thousand with Rich takes a minute.
+    """
+    from rich.cells import cell_len, set_cell_size
+
     cells = [[_cell(value) for value in row] for row in rows]
-    raw = list(zip(*cells, strict=True)) if cells else [() for _ in columns]
-    for column, values in zip(columns, raw, strict=True):
-        numeric = all(right for _, right in values) and bool(values)
-        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*(Text(text) for text, _ in row))
-    _console().print(table)
+    numeric = [all(row[i][1] for row in cells) and bool(cells) for i in range(len(columns))]
+    texts = [list(columns), *([text for text, _ in row] for row in cells)]
+    widths = [max(cell_len(row[i]) for row in texts) for i in range(len(columns))]
+    bold, plain_again = ("\x1b[1m", "\x1b[0m") if _has_colour() else ("", "")
+
+    def line(row: Sequence[str]) -> str:
+        fitted = (
+            " " * (width - cell_len(text)) + text if right else set_cell_size(text, width)
+            for text, width, right in zip(row, widths, numeric, strict=True)
+        )
+        return "  ".join(fitted).rstrip()
+
+    out = sys.stdout
+    if out.isatty() and sum(widths) + 2 * len(widths) - 2 > _console().width:
+        names = max(map(cell_len, columns), default=0)
+        for number, row in enumerate(texts[1:], 1):
+            out.write(f"{bold}row {number}{plain_again}\n")
+            for name, text in zip(columns, row, strict=True):
+                out.write(f"  {set_cell_size(name, names)}  {text}\n")
+        return
+    out.write(f"{bold}{line(texts[0])}{plain_again}\n")
+    out.write("  ".join("─" * width for width in widths) + "\n")
+    out.writelines(line(row) + "\n" for row in texts[1:])
+
+
+def _has_colour() -> bool:
+    console = _console()
+    return bool(console.is_terminal and not console.no_color and console.color_system)
 
 
 def print_summary(summary: Summary, source: str) -> None:
     """Print one run's verdicts: each SLO's value, target, distance and sample, worst first."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -82,7 +105,7 @@ def print_summary(summary: Summary, source: str) -> None:
     console.print(Text(_when(run), style="dim"))
     console.print(Text(f"from {source}", style="dim"), soft_wrap=True)
     console.print()
-    table = Table(box=_box(), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     for name, justify in (
         ("SLO", "left"), ("scope", "left"), ("verdict", "left"), ("value", "right"),
         ("target", "right"), ("distance", "right"), ("sample", "right"),
@@ -122,10 +145,11 @@ def print_summary(summary: Summary, source: str) -> None:
 
 def print_runs(rows: Sequence[Row]) -> None:
     """Print the list of runs, the latest last."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=_box(), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     for name, justify in (
         ("run", "left"), ("start (UTC)", "left"), ("length", "right"),
         ("artifacts", "right"), ("yield", "right"), ("verdict", "left"),
@@ -154,6 +178,7 @@ def _print_worst_hosts(console: Any, summary: Summary) -> None:
     failing = {slo["slo"] for slo in summary.slos if slo["status"] == "fail"}
     if not failing:
         return
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -166,7 +191,10 @@ def _print_worst_hosts(console: Any, summary: Summary) -> None:
         return
     console.print()
     table = Table(
-        box=_box(), header_style="bold", title="Hosts with the most errors", title_justify="left"
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        title="Hosts with the most errors",
+        title_justify="left",
     )
     names = ("host", "network requests", "429", "5xx", "exceptions", "retries", "latency p95")
     for index, name in enumerate(names):
@@ -184,12 +212,6 @@ def _console() -> Any:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
-def _box() -> Any:
-    from rich import box
-
-    return box.SIMPLE_HEAD if sys.stdout.isatty() else box.SIMPLE_HEAD
-
-
 def _cell(value: Any) -> tuple[str, bool]:
     """Return a value's text and whether it goes to the right."""
     if value is None:
@@ -197,12 +219,16 @@ def _cell(value: Any) -> tuple[str, bool]:
     if isinstance(value, bool):
         return str(value).lower(), False
     if isinstance(value, float):
-        return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}", True
+        return f"{value:.10g}", True
     if isinstance(value, int | Decimal):
         return str(value), True
     if isinstance(value, datetime):
-        return _moment(value), False
-    return str(value), False
+        return str(value), False
+    text = str(value)
+    if text.isprintable():
+        return text, False
+    # a recorded value must not move the cursor or colour the screen
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text), False
 
 
 def _amount(value: float | None, unit: str) -> str:

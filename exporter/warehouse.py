@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -31,9 +33,14 @@ _META = {
     "watermarks": "file_id varchar, table_name varchar, last_id bigint, fingerprint varchar",
     "open_runs": "file_id varchar, run_id varchar, min_id bigint, max_id bigint, "
     "last_changed_at timestamptz",
-    "publications": "snapshot_id bigint, published_at timestamptz, load_id bigint, "
-    "models_version varchar",
+    "publications": "published_at timestamptz, load_id bigint, models_version varchar",
 }
+#: The author of the commits that publish; the last one in the catalog is what readers attach at.
+_PUBLISHER = "docstokg-telemetry publish"
+_LAST_PUBLICATION = (
+    "select snapshot_id, commit_extra_info from {changes} "
+    f"where author = '{_PUBLISHER}' order by snapshot_id desc limit 1"
+)
 
 
 @dataclass(frozen=True)
@@ -150,21 +157,30 @@ def catalog_path() -> Path:
 
 def attach_writer(connection: duckdb.DuckDBPyConnection) -> None:
     """Attach the newest state for writing, creating the warehouse when there is none."""
-    folder = warehouse_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    connection.execute(
-        f"attach {literal(f'ducklake:sqlite:{catalog_path()}')} as lake "
-        f"(data_path {literal(f'{folder}/data/')})"
-    )
+    warehouse_dir().mkdir(parents=True, exist_ok=True)
+    connection.execute(f"attach {_lake()} as lake ({_data_path()})")
+
+
+def _lake() -> str:
+    return literal(f"ducklake:sqlite:{catalog_path()}")
+
+
+def _data_path() -> str:
+    """Say where the data lies: beside the catalog, even if the folder was moved there."""
+    return f"data_path {literal(f'{warehouse_dir()}/data/')}, override_data_path true"
 
 
 def last_publication(cursor: duckdb.DuckDBPyConnection) -> Publication | None:
     """Return the newest publication in the attached lake, or None before the first."""
-    row = cursor.execute(
-        "select snapshot_id, load_id, models_version from lake.meta.publications "
-        "order by published_at desc, snapshot_id desc limit 1"
-    ).fetchone()
-    return Publication(*row) if row else None
+    changes = "__ducklake_metadata_lake.ducklake_snapshot_changes"
+    return _publication(cursor.execute(_LAST_PUBLICATION.format(changes=changes)).fetchone())
+
+
+def _publication(row: tuple[Any, ...] | None) -> Publication | None:
+    if row is None:
+        return None
+    said = json.loads(row[1])
+    return Publication(int(row[0]), said["load_id"], said["models_version"])
 
 
 def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
@@ -179,33 +195,40 @@ def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
     )
     if not catalog_path().is_file():
         raise WarehouseError(nothing)
-    target = literal(f"ducklake:sqlite:{catalog_path()}")
     try:
         try:
-            connection.execute(f"attach {target} as lake (read_only)")
+            published = _look_up(connection)
         except duckdb.Error as error:
             if "readonly database" not in str(error):
                 raise
             _roll_back(connection)
-            connection.execute(f"attach {target} as lake (read_only)")
-        has_meta = connection.execute(
-            "select count(*) from duckdb_tables() where database_name = 'lake' "
-            "and schema_name = 'meta' and table_name = 'publications'"
-        ).fetchone()
-        published = last_publication(connection) if has_meta and has_meta[0] else None
-        connection.execute("detach lake")
+            published = _look_up(connection)
         if published is None:
             raise WarehouseError(nothing)
         connection.execute(
-            f"attach {target} as lake (read_only, snapshot_version {published.snapshot_id:d})"
+            f"attach {_lake()} as lake "
+            f"(read_only, snapshot_version {published.snapshot_id:d}, {_data_path()})"
         )
     except duckdb.Error as error:
-        if "creating a new DuckLake" in str(error):  # a first run was killed before it wrote much
+        if "no such table" in str(error):  # a first run was killed before it wrote much
             raise WarehouseError(nothing) from error
         raise WarehouseError(
             f"cannot read the warehouse {warehouse_dir()}: {one_line(error)}"
         ) from error
     return published
+
+
+def _look_up(connection: duckdb.DuckDBPyConnection) -> Publication | None:
+    """Read the newest publication off the catalog file: loading a whole lake for it takes 0.1 s."""
+    connection.execute(
+        f"attach {literal(str(catalog_path()))} as catalog_file (type sqlite, read_only)"
+    )
+    try:
+        sql = _LAST_PUBLICATION.format(changes="ducklake_snapshot_changes")
+        row = connection.execute("from sqlite_query('catalog_file', ?)", [sql]).fetchone()
+    finally:
+        connection.execute("detach catalog_file")
+    return _publication(row)
 
 
 def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
@@ -221,15 +244,20 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
 
 def publish(cursor: duckdb.DuckDBPyConnection, version: str) -> Publication:
     """Record the newest snapshot as the one readers see."""
+    row = cursor.execute("select coalesce(max(load_id), 0) from lake.meta.loads").fetchone()
+    said = {"load_id": row[0] if row else 0, "models_version": version}
     cursor.execute("begin")
     cursor.execute(
-        "insert into lake.meta.publications select "
-        "(select max(snapshot_id) from ducklake_snapshots('lake')), now(), "
-        "(select coalesce(max(load_id), 0) from lake.meta.loads), ?",
-        [version],
+        "call ducklake_set_commit_message('lake', ?, 'results published', extra_info => ?)",
+        [_PUBLISHER, json.dumps(said)],
     )
-    published = last_publication(cursor)
+    cursor.execute(
+        "insert into lake.meta.publications (published_at, load_id, models_version) "
+        "values (now(), ?, ?)",
+        [*said.values()],
+    )
     cursor.execute("commit")
+    published = last_publication(cursor)
     if published is None:
         raise WarehouseError("the publication just written cannot be read back")
     return published
