@@ -117,7 +117,11 @@ def find(
     return max(candidates, key=_when)
 
 
-def read(connection: duckdb.DuckDBPyConnection, found: Found, wanted: dict[str, list[str]]) -> None:
+def read(
+    connection: duckdb.DuckDBPyConnection,
+    found: Found,
+    wanted: dict[str, list[str]],
+) -> None:
     """Copy one run's rows into memory, as the raw relations, the cheapest way that works.
 
     Args:
@@ -319,16 +323,26 @@ def _parts(
     shape = found.source.tables.get(table)
     if shape is None:
         return
-    extent = found.extents.get(table)
-    usable = _is_plain(found.source, table) and shape.id_is_rowid
-    if extent is None and usable:
-        extent = _extent(connection, found.source, table, found.run_id)
-    if extent is None or not usable or extent.rows < _SPLIT_ROWS or _is_large_part(extent):
+    extent = _known_extent(connection, found, table)
+    if extent is None or extent.rows < _SPLIT_ROWS or _is_large_part(extent):
         yield extent
         return
     middle = (extent.low + extent.high) // 2
     yield Extent(extent.low, middle, extent.rows // 2, extent.table_rows)
     yield Extent(middle + 1, extent.high, extent.rows // 2, extent.table_rows)
+
+
+def _known_extent(connection: duckdb.DuckDBPyConnection, found: Found, table: str) -> Extent | None:
+    """Return where the run's rows lie in a table that ids say something about; None for no idea."""
+    shape = found.source.tables[table]
+    if not (_is_plain(found.source, table) and shape.id_is_rowid):
+        return None
+    if table not in found.extents:
+        extent = _extent(connection, found.source, table, found.run_id)
+        if extent is None:
+            return None
+        found.extents[table] = extent
+    return found.extents[table]
 
 
 def _is_large_part(extent: Extent) -> bool:
@@ -416,6 +430,9 @@ def _selects(
         yield lean_sql(table, shape, alias, where, columns)
         yield careful_sql(table, shape, alias, where)
         return
+    if table == "run_summary" and _is_plain(found.source, table):
+        run = shape.columns["run_id"][0]
+        yield lean_sql(table, shape, alias, f"{run} = {literal(found.run_id)}", columns)
     yield f"select * from ({careful_sql(table, shape, alias)}) where {of_run}"
 
 
