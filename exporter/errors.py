@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class TelemetryError(Exception):
     """Something could not be done; the message is the one line shown on stderr (exit code 2)."""
@@ -28,7 +30,11 @@ class QueryError(TelemetryError):
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:
-    """Return the first meaningful line of an error's message, at most `limit` characters."""
+    """Return the first meaningful line of an error's message, at most `limit` characters.
+
+    Passwords of connection strings, which the engine repeats in its errors, are left out.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
+    text = re.sub(r"(password=)('[^']*'|[^\s\"]*)|(://[^\s:@/]*:)[^\s@/]*@", r"\1\3…", text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

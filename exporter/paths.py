@@ -48,6 +48,46 @@ def warehouse_dir() -> Path:
     return Path(data_home) / "docstokg-telemetry"
 
 
+def catalog() -> str:
+    """Return where the warehouse's catalog is, as DuckLake names it: ``KIND:PLACE``.
+
+    DOCSTOKG_CATALOG, such as ``postgres:host=db dbname=telemetry``; by default a SQLite file in
+    the warehouse folder, which serves one machine.
+
+    Raises:
+        UsageError: the variable names neither PostgreSQL nor SQLite.
+    """
+    named = os.environ.get("DOCSTOKG_CATALOG") or f"sqlite:{warehouse_dir()}/catalog.sqlite"
+    if not named.startswith(("sqlite:", "postgres:")):
+        # not the whole value: it may hold a password
+        kind = named.split(":", 1)[0][:20]
+        raise UsageError(
+            f"DOCSTOKG_CATALOG names {kind!r}: give sqlite:FILE or postgres:host=… dbname=…"
+        )
+    return named
+
+
+def data_path() -> str:
+    """Return where the warehouse's Parquet files are, with a slash at the end.
+
+    DOCSTOKG_DATA_PATH, a folder or ``s3://BUCKET/PREFIX/``; by default beside the catalog.
+    """
+    named = os.environ.get("DOCSTOKG_DATA_PATH") or str(warehouse_dir() / "data")
+    if "://" not in named:
+        named = str(Path(named).expanduser().resolve())
+    return f"{named.rstrip('/')}/"
+
+
+def extensions() -> list[str]:
+    """Return the DuckDB extensions that the warehouse needs, the ones for files included."""
+    needed = ["sqlite_scanner", "ducklake"]
+    if catalog().startswith("postgres:"):
+        needed.append("postgres_scanner")
+    if "://" in data_path():
+        needed.append("httpfs")
+    return needed
+
+
 def extension_path(name: str) -> Path:
     """Return the DuckDB extension file that a PyPI wheel brought, so that LOAD needs no network.
 
@@ -62,4 +102,6 @@ def extension_path(name: str) -> Path:
         for file in sorted(Path(folder).glob("extensions/**/*.duckdb_extension")):
             return file
     wheel = f"duckdb-extension-{name.replace('_', '-')}"
+    if name in ("postgres_scanner", "httpfs"):
+        wheel = "'docstokg-telemetry[shared]'"
     raise WarehouseError(f"DuckDB extension {name} is not installed: pip install {wheel}")

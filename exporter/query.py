@@ -19,7 +19,7 @@ import duckdb
 
 from exporter import warehouse
 from exporter.errors import QueryError, one_line
-from exporter.paths import warehouse_dir
+from exporter.paths import data_path
 from exporter.raw_sql import literal
 
 #: Where a bare name is looked up, first match wins: marts, then the raw tables by their names.
@@ -101,8 +101,7 @@ def run_query(sql: str, limit: int, timeout_s: float) -> Result:
 
 
 def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
-    data = f"{warehouse_dir()}/data/"
-    connection.execute(f"set allowed_directories = [{literal(data)}]")
+    connection.execute(f"set allowed_directories = [{literal(data_path())}]")
     connection.execute("set python_enable_replacements = false")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")

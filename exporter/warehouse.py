@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import duckdb
 
 from exporter.errors import WarehouseError, one_line
-from exporter.paths import extension_path, warehouse_dir
+from exporter.paths import catalog, data_path, extension_path, extensions, warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
 from exporter.raw_sql import literal
 
@@ -58,15 +59,21 @@ class Publication:
     models_version: str
 
 
-def configure(
-    connection: duckdb.DuckDBPyConnection,
-    extensions: Sequence[str] = ("sqlite_scanner", "ducklake"),
-) -> None:
-    """Load the extensions from their wheels and make a connection behave alike everywhere."""
+def configure(connection: duckdb.DuckDBPyConnection, chosen: Sequence[str] | None = None) -> None:
+    """Load extensions from their wheels and make a connection behave alike everywhere.
+
+    Args:
+        connection: a new connection.
+        chosen: the extensions; None for all that the warehouse needs.
+    """
     connection.execute("set autoinstall_known_extensions = false")
     connection.execute("set autoload_known_extensions = false")
-    for extension in extensions:
+    loaded = extensions() if chosen is None else chosen
+    for extension in loaded:
         connection.execute(f"load {literal(str(extension_path(extension)))}")
+    if "httpfs" in loaded and os.environ.get("DUCKDB_S3_ENDPOINT"):
+        # a server that is not Amazon's seldom has a host name for each bucket
+        connection.execute("set global s3_url_style = 'path'")
     connection.execute("set preserve_insertion_order = false")
     connection.execute("set memory_limit = '512MB'")
     configure_cursor(connection)
@@ -77,14 +84,12 @@ def configure_cursor(cursor: duckdb.DuckDBPyConnection) -> None:
     cursor.execute("set TimeZone = 'UTC'")
 
 
-def connect(
-    extensions: Sequence[str] = ("sqlite_scanner", "ducklake"),
-) -> duckdb.DuckDBPyConnection:
-    """Return a configured in-memory connection."""
+def connect(chosen: Sequence[str] | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a configured in-memory connection, with the extensions that `configure` takes."""
     # Checking the signature of a 35 MB extension takes 0.1 s, at every start. They come from the
     # same pinned wheels as DuckDB itself, which nothing checks again at every start either.
     connection = duckdb.connect(":memory:", config={"allow_unsigned_extensions": "true"})
-    configure(connection, extensions)
+    configure(connection, chosen)
     return connection
 
 
@@ -150,11 +155,6 @@ def ensure_schema(cursor: duckdb.DuckDBPyConnection, lake: str = "lake") -> None
     cursor.execute("commit")
 
 
-def catalog_path() -> Path:
-    """Return the file of the DuckLake catalog."""
-    return warehouse_dir() / "catalog.sqlite"
-
-
 def attach_writer(connection: duckdb.DuckDBPyConnection) -> None:
     """Attach the newest state for writing, creating the warehouse when there is none."""
     warehouse_dir().mkdir(parents=True, exist_ok=True)
@@ -162,12 +162,12 @@ def attach_writer(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _lake() -> str:
-    return literal(f"ducklake:sqlite:{catalog_path()}")
+    return literal(f"ducklake:{catalog()}")
 
 
 def _data_path() -> str:
-    """Say where the data lies: beside the catalog, even if the folder was moved there."""
-    return f"data_path {literal(f'{warehouse_dir()}/data/')}, override_data_path true"
+    """Say where the data lies, even if the folder was moved since it was made."""
+    return f"data_path {literal(data_path())}, override_data_path true"
 
 
 def last_publication(cursor: duckdb.DuckDBPyConnection) -> Publication | None:
@@ -193,7 +193,8 @@ def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
         f"nothing is published in the warehouse {warehouse_dir()}: "
         "load telemetry first with: docstokg-telemetry run --db FILE"
     )
-    if not catalog_path().is_file():
+    kind, place = catalog().split(":", 1)
+    if kind == "sqlite" and not Path(place).is_file():
         raise WarehouseError(nothing)
     try:
         try:
@@ -210,7 +211,7 @@ def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
             f"(read_only, snapshot_version {published.snapshot_id:d}, {_data_path()})"
         )
     except duckdb.Error as error:
-        if "no such table" in str(error):  # a first run was killed before it wrote much
+        if "ducklake_snapshot_changes" in str(error):  # no table yet: no run has written much
             raise WarehouseError(nothing) from error
         raise WarehouseError(
             f"cannot read the warehouse {warehouse_dir()}: {one_line(error)}"
@@ -219,15 +220,13 @@ def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
 
 
 def _look_up(connection: duckdb.DuckDBPyConnection) -> Publication | None:
-    """Read the newest publication off the catalog file: loading a whole lake for it takes 0.1 s."""
-    connection.execute(
-        f"attach {literal(str(catalog_path()))} as catalog_file (type sqlite, read_only)"
-    )
+    """Read the newest publication off the catalog: loading a whole lake for it takes 0.1 s."""
+    kind = _attach_catalog(connection, "read_only")
     try:
         sql = _LAST_PUBLICATION.format(changes="ducklake_snapshot_changes")
-        row = connection.execute("from sqlite_query('catalog_file', ?)", [sql]).fetchone()
+        row = connection.execute(f"from {kind}_query('catalog', ?)", [sql]).fetchone()
     finally:
-        connection.execute("detach catalog_file")
+        connection.execute("detach catalog")
     return _publication(row)
 
 
@@ -237,9 +236,16 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
     SQLite does so by itself when a connection that may write reads the file, and makes one that
     may only read wait for it in vain.
     """
-    connection.execute(f"attach {literal(str(catalog_path()))} as catalog_file (type sqlite)")
-    connection.execute("select count(*) from duckdb_tables() where database_name = 'catalog_file'")
-    connection.execute("detach catalog_file")
+    _attach_catalog(connection, "read_write")
+    connection.execute("select count(*) from duckdb_tables() where database_name = 'catalog'")
+    connection.execute("detach catalog")
+
+
+def _attach_catalog(connection: duckdb.DuckDBPyConnection, mode: str) -> str:
+    """Attach the database that holds the catalog, as ``catalog``; return its kind."""
+    kind, place = catalog().split(":", 1)
+    connection.execute(f"attach {literal(place)} as catalog (type {kind}, {mode})")
+    return kind
 
 
 def publish(cursor: duckdb.DuckDBPyConnection, version: str) -> Publication:

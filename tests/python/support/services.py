@@ -1,0 +1,106 @@
+"""Real services on loopback for the tests that need them: PostgreSQL, an S3 API."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+def need(found: object, what: str) -> None:
+    """Skip a test whose service is not installed; in CI, where nothing is skipped, fail it."""
+    if found:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is not installed")
+    pytest.skip(f"{what} is not installed")
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], limit_s: float = 30) -> None:
+    """Wait until a process listens on a port of loopback."""
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        assert process.poll() is None, "the service ended"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on port {port}")
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """Run a PostgreSQL server; yield the connection string of an empty database."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    initdb = shutil.which("initdb") or next((str(p / "initdb") for p in places), None)
+    need(initdb, "PostgreSQL's server")
+    assert initdb is not None
+    binaries = Path(initdb).parent
+    # the server refuses to run as root
+    user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+    folder.mkdir()
+    if user:
+        for path in (folder, *folder.parents[:3]):
+            path.chmod(path.stat().st_mode | 0o011)
+        shutil.chown(folder, "postgres")
+    data, port = folder / "data", free_port()
+    subprocess.run(
+        [*user, initdb, "-D", data, "-A", "trust", "-U", "telemetry", "--no-sync"],
+        check=True, capture_output=True, cwd=folder,
+    )  # fmt: skip
+    server = subprocess.Popen(
+        [*user, binaries / "postgres", "-D", data, "-p", str(port), "-k", folder]
+        + ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for_port(port, server)
+        yield f"host=127.0.0.1 port={port} user=telemetry dbname=postgres"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@contextmanager
+def object_storage() -> Iterator[dict[str, str]]:
+    """Run a server with the S3 API that has a bucket ``telemetry``; yield what points to it."""
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    settings = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "DUCKDB_S3_ENDPOINT": f"127.0.0.1:{port}",
+        "DUCKDB_S3_USE_SSL": "false",
+    }
+    try:
+        wait_for_port(port, server)
+        import boto3
+
+        client = boto3.client(
+            "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
+            aws_access_key_id="test", aws_secret_access_key="test",
+        )  # fmt: skip
+        client.create_bucket(Bucket="telemetry")
+        yield settings
+    finally:
+        server.terminate()
+        server.wait(30)
