@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exporter import __version__
+from exporter import __version__, output
 from exporter.errors import TelemetryError, UsageError, one_line
 
 if TYPE_CHECKING:
@@ -181,12 +182,16 @@ def query(
 ) -> None:
     """Ask the warehouse in SQL, read-only. With --db, loads what is new first."""
     from exporter import render
-    from exporter.query import run_query
+    from exporter.query import limited, run_query
 
+    if not math.isfinite(timeout):
+        raise UsageError("--timeout is a number of seconds, such as 300")
     skipped = _load_first(db, project_dir, verbose)
-    result = run_query(sql, limit, timeout)
+    with limited(timeout):
+        result = run_query(sql, limit, timeout)
     if table_format is TableFormat.json:
-        render.print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
+        names = render.unique(result.columns)
+        render.print_json([dict(zip(names, row, strict=True)) for row in result.rows])
     elif table_format is TableFormat.csv:
         render.print_csv(result.columns, result.rows)
     else:
@@ -209,15 +214,28 @@ def export(
     from exporter.export import export as write
 
     skipped = _load_first(db, project_dir, verbose)
+    runs_of = _runs_of(db, project_dir, verbose) if db else None
     with _progress("writing", verbose) as (_, progress):
-        written = write(out, db or [], progress)
+        written = write(out, runs_of, progress)
     rows = sum(item.rows for item in written)
     typer.echo(f"{len(written)} tables, {rows:,} rows, written to {out} and counted")
     raise typer.Exit(1 if skipped else 0)
 
 
+def _runs_of(db: list[str], project_dir: Path | None, verbose: bool) -> dict[str, set[str]]:
+    """Return the runs that each of the named files holds."""
+    from exporter import direct
+    from exporter.paths import project_dir as find_project
+
+    with _progress("compiling", verbose) as (say, _):
+        compiled = direct.compiled(find_project(project_dir), say, verbose)
+    return direct.runs_of(db, compiled)
+
+
 def _names(db: list[str] | None) -> list[str]:
     """Return the sources named by --db, else the one in the environment."""
+    if db and not all(db):
+        raise UsageError("--db is empty: name a file, a folder or a quoted glob")
     named = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
     return list(db) if db else [named] if named else []
 
@@ -258,6 +276,7 @@ def _load_first(db: list[str] | None, project_dir: Path | None, verbose: bool) -
     """
     if not db:
         return False
+    _names(db)
     from exporter import runner
     from exporter.paths import project_dir as find_project
 
@@ -310,6 +329,7 @@ def _count(number: int, noun: str) -> str:
 
 def _fail(message: str, code: int = 2) -> None:
     _complain(f"error: {message}")
+    output.drop()
     sys.exit(code)
 
 
@@ -323,17 +343,20 @@ def _usage(error: typer.TyperException) -> str:
 
 def main() -> None:
     """Run the command line; every error becomes one line on stderr and exit code 2."""
+    output.guard()
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code)
+    except output.OutputClosed:
+        output.drop()
+        sys.exit(0)
     except typer.TyperException as error:
         _fail(_usage(error))
     except typer.Abort:
         _fail("interrupted", 130)
     except TelemetryError as error:
         _fail(str(error))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except Exception as error:  # the last resort: a person gets one line, -v gets the rest

@@ -33,6 +33,7 @@ class Invocation:
         say: takes messages for people.
         report: what the load did, once it has run.
         published: whether the results were published; None until that was decided.
+        planted: the seeds are as their files say, though dbt did not build them.
         loaded: the load has been done already, by the caller.
     """
 
@@ -40,6 +41,7 @@ class Invocation:
     say: Callable[[str], None] = warehouse.say
     report: LoadReport | None = None
     published: bool | None = None
+    planted: bool = False
     failure: TelemetryError | None = field(default=None, repr=False)
 
 
@@ -60,6 +62,7 @@ class Plugin(BasePlugin):
             self._lock = Lock(folder)
             self._lock.acquire(current.say)
             warehouse.configure(conn)
+            warehouse.attach_writer(conn)
         conn.execute("attach ':memory:' as session")
         conn.execute("create table session.main.touched_runs (run_id varchar)")
         conn.execute("create table session.main.touched_loads (load_id bigint)")
@@ -82,6 +85,7 @@ class Plugin(BasePlugin):
             warehouse.ensure_schema(cursor)
             if wishes["step"] == "load":
                 _load(cursor)
+                current.planted = _plant(cursor, version, Path(wishes["project"]), wishes["seeds"])
             _touch(cursor, version)
 
 
@@ -108,6 +112,26 @@ def _load(cursor: duckdb.DuckDBPyConnection) -> None:
     current.report = load(cursor, names, current.say)
     for skip in current.report.skipped:
         current.say(f"skipped {skip.path}: {skip.reason}")
+
+
+def _plant(
+    cursor: duckdb.DuckDBPyConnection, version: str, project: Path, seeds: list[dict[str, Any]]
+) -> bool:
+    """Make the seeds that `dbt run` leaves to `dbt seed`; return whether they are current now."""
+    published = warehouse.last_publication(cursor)
+    if published is None or published.models_version.split("-")[-1] != version.split("-")[-1]:
+        for seed in seeds:
+            columns = ", ".join(
+                f"cast(nullif({name}, '') as {kind}) as {name}"
+                for name, kind in seed["types"].items()
+            )
+            cursor.execute(f"create schema if not exists lake.{seed['schema']}")
+            cursor.execute(
+                f"create or replace table lake.{seed['schema']}.{seed['name']} as "
+                f"select {columns} from read_csv(?, header = true, all_varchar = true)",
+                [str(project / seed["path"])],
+            )
+    return bool(seeds)
 
 
 def _touch(cursor: duckdb.DuckDBPyConnection, version: str) -> None:
@@ -150,7 +174,7 @@ def _publish(
         node["id"]
         for node in needed
         if node["id"] not in outcomes
-        and not (same_seeds if node["id"].startswith("seed.") else same_models)
+        and not ((same_seeds or current.planted) if node["id"].startswith("seed.") else same_models)
         or node["is_stored"]
         and node["id"] not in outcomes
     ]

@@ -21,11 +21,12 @@ from typing import Any
 import duckdb
 
 from exporter import warehouse
-from exporter.direct_read import find, raw_views, read
+from exporter.direct_read import find, raw_views, read, runs_of_file
 from exporter.errors import ModelError, SourceError, one_line
 from exporter.loader import unreadable
 from exporter.paths import warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
+from exporter.raw_sql import ENGINE_ERRORS
 from exporter.results import SUMMARY_MODELS
 from exporter.sources import Skipped, Source, attached, expand
 
@@ -110,9 +111,25 @@ def opened(
             read(connection, found, models.columns)
         try:
             models.build(connection, wanted)
-        except duckdb.Error as error:
+        except ENGINE_ERRORS as error:
             raise ModelError(f"a model failed on {found.source.path}: {one_line(error)}") from error
         yield Direct(connection, found.run_id, found.source.path, skipped)
+    finally:
+        connection.close()
+
+
+def runs_of(names: Sequence[str], compiled_models: Path) -> dict[str, set[str]]:
+    """Return the runs of each of the named files that can be read, by absolute path."""
+    models = Models(compiled_models.read_text())
+    connection = warehouse.connect(("sqlite_scanner",))
+    try:
+        _prepare(connection)
+        with attached(connection, expand(names)[0]) as probe:
+            by_models = partial(_runs_by_models, models)
+            return {
+                source.path: set(runs_of_file(connection, source, by_models))
+                for source in probe.sources
+            }
     finally:
         connection.close()
 
@@ -272,7 +289,7 @@ def _runs_by_models(
             models.build(connection, tables)
             rows = connection.execute(sql).fetchall()
             break
-        except duckdb.Error:
+        except ENGINE_ERRORS:
             if not typed:
                 raise
     return {run_id: float("-inf") if ts is None else ts for run_id, ts in rows}

@@ -16,6 +16,7 @@ from exporter import warehouse
 from exporter.errors import SourceError, TelemetryError, one_line
 from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
 from exporter.raw_sql import (
+    ENGINE_ERRORS,
     careful_sql,
     empty_sql,
     lean_sql,
@@ -104,7 +105,7 @@ def find(
     for source in sources:
         try:
             everything += _runs(connection, source, runs_by_models)
-        except duckdb.Error as error:
+        except ENGINE_ERRORS as error:
             skipped.append(Skipped(source.path, one_line(error, 160)))
     names = ", ".join(source.path for source in sources[:3])
     if not everything:
@@ -149,6 +150,13 @@ def read(
         f"insert into lake.raw.source_files values ({marks})",
         [source.file_id, source.path, *source.capabilities().values()],
     )
+
+
+def runs_of_file(
+    connection: duckdb.DuckDBPyConnection, source: Source, runs_by_models: RunsByModels
+) -> list[str]:
+    """Return the ids of the runs of a file."""
+    return [found.run_id for found in _runs(connection, source, runs_by_models)]
 
 
 def _when(found: Found) -> tuple[float, str]:
@@ -216,7 +224,7 @@ def _runs_of_table(
         return None
     try:
         rows = connection.execute(sql).fetchall()
-    except duckdb.Error:
+    except ENGINE_ERRORS:
         return None
     total = sum(row[5] or 0 for row in rows)
     runs: list[tuple[str, float, Extent | None]] = []
@@ -258,7 +266,7 @@ def _is_plain(source: Source, table: str) -> bool:
 
 def _is_odd(run_id: str | None) -> bool:
     """Tell whether staging would change a run id or reject it."""
-    return not run_id or not run_id.strip() or ":/" in run_id or ":\\/" in run_id
+    return not run_id or not run_id.strip() or any(x in run_id for x in (":/", ":\\/", "\0"))
 
 
 def _is_usual(ts: float) -> bool:
@@ -306,7 +314,7 @@ def _extent(
                 f"from (select {key}, {run} = ? as is_run from {relation})",
                 [run_id],
             ).fetchone()
-    except duckdb.Error:
+    except ENGINE_ERRORS:
         return None
     return None if row is None or row[0] is None else Extent(*row)
 
@@ -398,7 +406,7 @@ def _read_table(
     wanted: Collection[str],
 ) -> None:
     """Copy the run's rows of one piece of a table."""
-    last: duckdb.Error | None = None
+    last: Exception | None = None
     for select in _selects(alias, found, table, part, wanted):
         try:
             cursor.execute(
@@ -406,7 +414,7 @@ def _read_table(
                 f"{literal(found.source.file_id)} as file_id, 1::bigint as load_id from ({select})"
             )
             return
-        except duckdb.Error as error:
+        except ENGINE_ERRORS as error:
             last = error
     if last is not None:
         raise SourceError(
@@ -430,7 +438,7 @@ def _selects(
         yield lean_sql(table, shape, alias, where, columns)
         yield careful_sql(table, shape, alias, where)
         return
-    if table == "run_summary" and _is_plain(found.source, table):
+    if shape.keys == ("run_id",) and _is_plain(found.source, table):
         run = shape.columns["run_id"][0]
         yield lean_sql(table, shape, alias, f"{run} = {literal(found.run_id)}", columns)
     yield f"select * from ({careful_sql(table, shape, alias)}) where {of_run}"

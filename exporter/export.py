@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ import duckdb
 from exporter.errors import TelemetryError, one_line
 from exporter.query import published
 from exporter.raw_sql import literal
-from exporter.sources import expand
 
 
 @dataclass(frozen=True)
@@ -26,13 +25,15 @@ class Exported:
 
 
 def export(
-    out: Path, names: Sequence[str], progress: Callable[[str, int, int], None]
+    out: Path,
+    runs_of: Mapping[str, Collection[str]] | None,
+    progress: Callable[[str, int, int], None],
 ) -> list[Exported]:
     """Write every raw table and every mart as zstd Parquet, one file each.
 
     Args:
         out: the folder; made if it is not there.
-        names: sources to keep to; none for all that is loaded.
+        runs_of: files to keep to, and the runs they hold; None for all that is loaded.
         progress: takes (what was done, number of it, how many there are).
 
     Raises:
@@ -45,11 +46,10 @@ def export(
         raise TelemetryError(f"cannot make the folder {out}: {error.strerror}") from error
     with published() as connection:
         relations = _relations(connection)
-        paths = [path for path, _ in expand(names)[0]]
-        _choose(connection, paths)
+        _choose(connection, runs_of or {})
         written = []
         for number, (schema, name) in enumerate(relations, 1):
-            written.append(_write(connection, schema, name, out, bool(names)))
+            written.append(_write(connection, schema, name, out, runs_of is not None))
             progress(name, number, len(relations))
     return written
 
@@ -66,17 +66,19 @@ def _relations(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     return sorted(found, key=lambda relation: (relation[0] == "marts", relation[1]))
 
 
-def _choose(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
+def _choose(connection: duckdb.DuckDBPyConnection, runs_of: Mapping[str, Collection[str]]) -> None:
+    """Say which rows are meant: those of the files' runs, and what was rejected of the files.
+
+    A copy of a file owns no rows of its own, so that its runs are what counts.
+    """
+    connection.execute("create temp table chosen_runs (run_id varchar)")
     connection.execute("create temp table chosen_files (file_id varchar)")
-    for path in paths:
-        connection.execute(
-            "insert into chosen_files select file_id from lake.raw.source_files where path = ?",
-            [path],
-        )
+    runs = sorted({run for of_file in runs_of.values() for run in of_file})
+    connection.execute("insert into chosen_runs select unnest(?::varchar[])", [runs])
     connection.execute(
-        "create temp table chosen_runs as select run_id from lake.marts.run_inventory "
-        "where source_path in (select path from lake.raw.source_files "
-        "where file_id in (select file_id from temp.chosen_files))"
+        "insert into chosen_files select file_id from lake.raw.source_files "
+        "where list_contains(?::varchar[], path)",
+        [sorted(runs_of)],
     )
 
 
@@ -87,10 +89,10 @@ def _write(
     where = ""
     if only_chosen:
         columns = [row[0] for row in connection.execute(f"describe {relation}").fetchall()]
-        if "file_id" in columns:
-            where = "where file_id in (from temp.chosen_files)"
-        elif "run_id" in columns:
+        if "run_id" in columns:
             where = "where run_id in (from temp.chosen_runs)"
+        if "file_id" in columns:
+            where += " or file_id in (from temp.chosen_files)"
     if schema == "marts":  # small, and often a view: work it out once, not for each count
         connection.execute(f"create or replace temp table copied as from {relation} {where}")
         relation, where = "temp.copied", ""

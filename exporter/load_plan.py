@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from exporter.raw_schema import APPEND_ONLY, TABLES
-from exporter.raw_sql import TableShape, typed_reader_fits
-from exporter.sources import Source
+from exporter.raw_schema import APPEND_ONLY, CAPABILITIES, TABLES
+from exporter.raw_sql import ENGINE_ERRORS, TableShape, typed_reader_fits
+from exporter.sources import Source, path_id
 
 #: From this many new rows on, a table is read by the typed scan instead of row by row.
 BULK_ROWS = 200_000
@@ -25,7 +25,7 @@ class SourceFailed(Exception):
         error: what DuckDB said.
     """
 
-    def __init__(self, source: Source, table: str, typed: bool, error: duckdb.Error) -> None:
+    def __init__(self, source: Source, table: str, typed: bool, error: Exception) -> None:
         super().__init__(str(error))
         self.source, self.table, self.typed, self.error = source, table, typed, error
 
@@ -92,18 +92,29 @@ class Marks:
                 "select file_id, table_name, last_id, fingerprint from lake.meta.watermarks"
             ).fetchall()
         }
-        self._paths = dict(
-            cursor.execute("select file_id, path from lake.raw.source_files").fetchall()
-        )
+        columns = ", ".join(["file_id", "path", *CAPABILITIES])
+        rows = cursor.execute(f"select {columns} from lake.raw.source_files").fetchall()
+        self._paths: dict[str, str] = {file_id: path for file_id, path, *_ in rows}
+        self._capabilities = {
+            file_id: dict(zip(CAPABILITIES, flags, strict=True)) for file_id, _, *flags in rows
+        }
 
     def identify(self, source: Source) -> Source:
-        """Return the source under the file_id it was loaded as before, if it has moved since.
+        """Return the source under the file_id it was loaded as before, if there is one.
 
         A file that was renamed keeps its rows' owner, so that later updates reach them; a copy
-        (its original is still there) is a file of its own, and adds nothing.
+        (its original is still there) is a file of its own, and adds nothing. Another file at a
+        known path is told by lacking what the one before had, or by having more and none of its
+        rows: what a file cannot say must not change what was loaded from its predecessor.
         """
         if source.file_id in self._paths:
-            return source
+            number, file_id = 0, source.file_id
+            while file_id in self._paths:
+                if self._is_same(source, file_id):
+                    return replace(source, file_id=file_id)
+                number += 1
+                file_id = path_id(source.path, number)
+            return replace(source, file_id=file_id)
         for file_id, path in self._paths.items():
             if os.path.exists(path):
                 continue
@@ -112,6 +123,15 @@ class Marks:
                 self._paths[file_id] = source.path
                 return replace(source, file_id=file_id)
         return source
+
+    def _is_same(self, source: Source, file_id: str) -> bool:
+        before, now = self._capabilities[file_id], source.capabilities()
+        if before == now:
+            return True
+        if any(before[name] and not now[name] for name in CAPABILITIES):
+            return False
+        tables = [t for t in source.tables if (file_id, t) in self._marks]
+        return not tables or any(self._continues(source, t, file_id) for t in tables)
 
     def plan(self, source: Source, table: str) -> Plan | None:
         """Find out what is new in a table; None when the file has no such table.
@@ -131,7 +151,7 @@ class Marks:
             known = self._marks.get((source.file_id, table))
             after = known.last_id if known and self._continues(source, table) else None
             mark = Mark(high, self._fingerprint(source, table, high))
-        except duckdb.Error as error:
+        except ENGINE_ERRORS as error:
             raise SourceFailed(source, table, typed=False, error=error) from error
         start = low - 1 if after is None else after
         return Plan(

@@ -8,7 +8,7 @@ import duckdb
 
 from exporter.load_plan import Plan, SourceFailed
 from exporter.raw_schema import APPEND_ONLY, raw_columns
-from exporter.raw_sql import careful_sql, literal, typed_sql
+from exporter.raw_sql import ENGINE_ERRORS, careful_sql, literal, typed_sql
 
 
 def append_bulk(cursor: duckdb.DuckDBPyConnection, plan: Plan, load_id: int) -> int:
@@ -27,7 +27,7 @@ def append_bulk(cursor: duckdb.DuckDBPyConnection, plan: Plan, load_id: int) -> 
             f"{literal(plan.source.file_id)} as file_id, {load_id:d} as load_id "
             f"from ({select}) as new {guard}",
         )
-    except duckdb.Error as error:
+    except ENGINE_ERRORS as error:
         raise SourceFailed(plan.source, plan.table, typed=True, error=error) from error
 
 
@@ -61,7 +61,7 @@ def merge_small(
     ]
     try:
         cursor.execute(f"create temp table new_{table} as {' union all by name '.join(selects)}")
-    except duckdb.Error as error:
+    except ENGINE_ERRORS as error:
         raise SourceFailed(plans[0].source, table, typed=False, error=error) from error
     changed = 0 if table in APPEND_ONLY else _replace_changed(cursor, table)
     appended = _append_unknown(cursor, table)
@@ -91,12 +91,16 @@ def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
     if runs <= 20:  # a literal list lets DuckLake pass over the files of other runs
         listed = ", ".join(literal(name) for name in names if name is not None)
         near += f" and (known.run_id is null{f' or known.run_id in ({listed})' if listed else ''})"
-    # the same row may come from a file and its copy in one load: keep one
-    one = f"qualify row_number() over (partition by {_key(table)} order by new.file_id) = 1"
+    # The same row may come from a file and its copy in one load: keep one of them. Rows that
+    # nothing tells apart may also lie in one file: keep as many as it has.
+    key = _key(table)
     return _count(
         cursor,
-        f"insert into lake.raw.{table} by name select new.* from new_{table} as new "
-        f"where {_unknown(table, near)} {one}",
+        f"insert into lake.raw.{table} by name select * exclude (copy_number, same_before) from ("
+        f"select new.*, dense_rank() over (partition by {key} order by new.file_id) as copy_number,"
+        f" row_number() over (partition by {key}, new.file_id) as same_before "
+        f"from new_{table} as new) as new "
+        f"where copy_number = 1 and same_before > ({_known_rows(table, near)})",
     )
 
 
@@ -105,6 +109,7 @@ def _replace_changed(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
     columns = [c for c in raw_columns(table) if c not in ("id", "file_id", "load_id")]
     differs = " or ".join(f"new.{c} is distinct from old.{c}" for c in columns)
     same = "new.run_id = old.run_id and new.file_id = old.file_id"
+    same += " and new.defect is null and old.defect is null"
     if table != "run_summary":  # an upsert gives a summary row another rowid
         same += " and new.id = old.id"
     cursor.execute(
@@ -149,13 +154,19 @@ def _key(table: str) -> str:
 
 
 def _unknown(table: str, near: str) -> str:
+    """Return a condition on a new row of a bulk load: the lake does not have it."""
+    return f"not exists ({_known_rows(table, near).replace('count(*)', '1', 1)})"
+
+
+def _known_rows(table: str, near: str) -> str:
+    """Return a subquery that counts the lake's rows that are the new row."""
     same = "known.run_id is not distinct from new.run_id"
     if table != "run_summary":
         same += " and known.id = new.id"
     same += f" and {_content(table, 'known')} is not distinct from {_content(table, 'new')}"
     return (
-        f"not exists (select 1 from (select known.* from lake.raw.{table} as known where {near}) "
-        f"as known where {same})"
+        f"select count(*) from (select known.* from lake.raw.{table} as known where {near}) "
+        f"as known where {same}"
     )
 
 

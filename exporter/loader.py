@@ -16,7 +16,7 @@ from exporter.errors import SourceError
 from exporter.load_plan import Marks, Plan, SourceFailed
 from exporter.load_table import append_bulk, merge_small
 from exporter.raw_schema import CAPABILITIES, TABLES
-from exporter.raw_sql import careful_sql
+from exporter.raw_sql import ENGINE_ERRORS, careful_sql, literal
 from exporter.sources import Skipped, Source, attached, expand, reason_of
 
 #: Files of one transaction: each holds a few descriptors, and 1,024 is a usual limit.
@@ -131,7 +131,7 @@ class _Chunk:
         sql = careful_sql(failure.table, shape, failure.source.alias)
         try:
             self.cursor.execute(f"select count(*), max(misfits) from ({sql})").fetchall()
-        except duckdb.Error:
+        except ENGINE_ERRORS:
             return True
         return False
 
@@ -151,8 +151,9 @@ class _Chunk:
             appended[table] += added
             changed += updated
         moved = [plan for group in plans.values() for plan in group if plan.moved]
-        if self._book_sources(sources) or moved or changed or any(appended.values()):
-            self._book(load_id, moved, sum(appended.values()), changed)
+        new_files, other_files = self._book_sources(sources)
+        if new_files or other_files or moved or changed or any(appended.values()):
+            self._book(load_id, moved, sum(appended.values()), changed, other_files)
             self.report.load_id = load_id
         self.report.files += len(sources)
         self.report.changed += changed
@@ -169,7 +170,7 @@ class _Chunk:
         appended, changed, small = 0, 0, []
         for plan in plans:
             if plan.bulk and (plan.source.alias, table) not in self.careful:
-                self.say(f"reading {plan.new_rows:,} {table} from {plan.source.path}")
+                self.say(f"reading {table} from {plan.source.path}")
                 appended += append_bulk(self.cursor, plan, load_id)
             elif not plan.idle:
                 small.append(plan)
@@ -192,8 +193,8 @@ class _Chunk:
                 ranges.append((low, high))
         return merged
 
-    def _book_sources(self, sources: list[Source]) -> bool:
-        """Keep path and capabilities of each file; return whether any differs from before."""
+    def _book_sources(self, sources: list[Source]) -> tuple[list[str], list[str]]:
+        """Keep path and capabilities of each file; return the new ones and those that differ."""
         columns = ["file_id", "path", *CAPABILITIES]
         known = {
             row[0]: row
@@ -207,9 +208,17 @@ class _Chunk:
             self.cursor.execute("delete from lake.raw.source_files where file_id = ?", [row[0]])
             marks = ", ".join("?" for _ in columns)
             self.cursor.execute(f"insert into lake.raw.source_files values ({marks})", list(row))
-        return bool(different)
+        file_ids = [str(row[0]) for row in different]
+        return [f for f in file_ids if f not in known], [f for f in file_ids if f in known]
 
-    def _book(self, load_id: int, moved: list[Plan], appended: int, changed: int) -> None:
+    def _book(
+        self,
+        load_id: int,
+        moved: list[Plan],
+        appended: int,
+        changed: int,
+        other_files: list[str],
+    ) -> None:
         """Write how far each file has been read, which runs were touched, which stay open."""
         execute = self.cursor.execute
         execute("create or replace temp table moved_marks as from lake.meta.watermarks limit 0")
@@ -225,8 +234,11 @@ class _Chunk:
         )
         execute("insert into lake.meta.watermarks from moved_marks")
         execute("drop table moved_marks")
+        # what a file can say has changed, or where it lies: its runs are to be looked at again
+        of_files = "".join(f" or file_id = {literal(file_id)}" for file_id in other_files)
         touched = " union ".join(
-            f"select run_id from lake.raw.{table} where load_id = {load_id:d}" for table in TABLES
+            f"select run_id from lake.raw.{table} where load_id = {load_id:d}{of_files}"
+            for table in TABLES
         )
         execute(f"insert into lake.meta.load_runs select {load_id:d}, run_id from ({touched})")
         self._book_open_runs(load_id)

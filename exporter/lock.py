@@ -40,11 +40,11 @@ class Lock:
         Raises:
             WarehouseError: another run still holds it at the limit.
         """
+        limit = lock_timeout_s()
         kind, place = catalog().split(":", 1)
         for take in (self._take_file, partial(_take_advisory, place) if kind != "sqlite" else None):
             if take is None or take(0):
                 continue
-            limit = lock_timeout_s()
             say(f"another run is writing to the warehouse: waiting up to {limit:g} s")
             if not take(limit):
                 raise WarehouseError(

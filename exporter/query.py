@@ -9,10 +9,13 @@ extension's table function (``sqlite_scan``) opens files without asking DuckDB.
 from __future__ import annotations
 
 import json
+import os
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -24,6 +27,10 @@ from exporter.raw_sql import literal
 
 #: Where a bare name is looked up, first match wins: marts, then the raw tables by their names.
 SEARCH_PATH = ("marts", "telemetry", "staging", "intermediate")
+#: Memory that a query may take on top of what the process has at its start.
+MEMORY_BYTES = 2 << 30
+_STATM = Path("/proc/self/statm")
+_TOO_LONG = "the query took longer than {:g} s: narrow it, or raise --timeout"
 _TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series", "repeat", "repeat_row"})
 
 
@@ -90,14 +97,43 @@ def run_query(sql: str, limit: int, timeout_s: float) -> Result:
             columns = [column[0] for column in cursor.description or []]
             rows = cursor.fetchmany(limit + 1)
         except duckdb.InterruptException:
-            raise QueryError(
-                f"the query took longer than {timeout_s:g} s: narrow it, or raise --timeout"
-            ) from None
+            raise QueryError(_TOO_LONG.format(timeout_s)) from None
         except duckdb.Error as error:
             raise QueryError(f"the query failed: {one_line(error)}") from error
         finally:
             timer.cancel()
     return Result(columns, rows[:limit], len(rows) > limit)
+
+
+@contextmanager
+def limited(timeout_s: float) -> Iterator[None]:
+    """Hold this whole process to its limits, for what an interrupt cannot stop half-way.
+
+    DuckDB looks for interrupts, and counts memory, between chunks of rows; one call of a function
+    can take minutes or gigabytes inside a chunk.
+    """
+    if _STATM.exists():  # Linux; elsewhere only DuckDB's own limit holds
+        pages = int(_STATM.read_text().split()[0])
+        most = pages * resource.getpagesize() + MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+
+    def end() -> None:
+        warehouse.say(f"error: {_TOO_LONG.format(timeout_s)}")
+        os._exit(2)
+
+    timer = threading.Timer(timeout_s + 1, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except MemoryError:
+        raise QueryError(
+            f"the query needs more than {MEMORY_BYTES >> 20:,} MiB of memory: narrow it"
+        ) from None
+    finally:
+        timer.cancel()
+        if _STATM.exists():
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
 
 
 def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
@@ -114,12 +150,12 @@ def _check(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     except duckdb.Error as error:
         raise QueryError(f"the query is not SQL that DuckDB reads: {one_line(error)}") from error
     if len(statements) != 1:
-        raise QueryError(f"give one statement, not {len(statements)}")
+        raise QueryError(f"give one SELECT, not {len(statements)} statements")
     answer = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
     tree = json.loads(answer[0]) if answer else {"error": True}
     if tree.get("error"):
-        kind = statements[0].type.name
-        raise QueryError(f"only SELECT is allowed here, and this is {kind}: queries are read-only")
+        word = statements[0].query.split(maxsplit=1)[0]
+        raise QueryError(f"only SELECT is allowed here, and this is {word.upper()[:20]}")
     for name in _table_functions(tree):
         if name.lower() not in _TABLE_FUNCTIONS:
             raise QueryError(

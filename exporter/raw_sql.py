@@ -20,6 +20,9 @@ import duckdb
 
 from exporter.raw_schema import TABLES, Kind, value_columns
 
+#: What DuckDB's client raises; the second, when a message repeats bytes that are not UTF-8.
+ENGINE_ERRORS = (duckdb.Error, UnicodeDecodeError)
+
 #: scheme://… also as JSON escapes it (scheme:\/\/…)
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*:(\\?/){2}[^\s\"'<>]*"
 
@@ -31,12 +34,14 @@ class TableShape:
     Attributes:
         name: the table's name as the file spells it.
         columns: lower-cased name to (name as spelled, type as DuckDB attaches it, lower-cased).
+        keys: names of the columns of the primary key, lower-cased.
         id_is_rowid: the id is SQLite's INTEGER PRIMARY KEY, so unique and in commit order.
         has_rowid: false for WITHOUT ROWID tables.
     """
 
     name: str
     columns: dict[str, tuple[str, str]]
+    keys: tuple[str, ...]
     id_is_rowid: bool
     has_rowid: bool
 
@@ -77,7 +82,8 @@ def careful_sql(table: str, shape: TableShape, alias: str, where: str = "") -> s
         names = _file_columns(column, kind, shape)
         sent += [f"{_send(name, kind)} as t_{alias_}" for alias_, name in names]
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
-    inner = f"select {_id_columns(shape)}, {', '.join(sent) or 'null as t_none'} from {shape.name}"
+    columns = ", ".join([_id_columns(table, shape), *(sent or ["null as t_none"])])
+    inner = f"select {columns} from {shape.name}"
     inner = (
         f"select * from ({inner}) where {where}"
         if where and not shape.id_is_rowid
@@ -96,12 +102,13 @@ def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Coll
     for column, kind in TABLES[table].items():
         names = _file_columns(column, kind, shape) if _is_wanted(column, wanted) else []
         sent += [
-            f"case typeof({name}) when 'real' then printf('%!.17g', {name}) "
+            f"case typeof({name}) when 'real' "
+            f"then nullif(nullif(printf('%!.17g', {name}), 'Inf'), '-Inf') "
             f"when 'blob' then null else {name} end as t_{alias_}"
             for alias_, name in names
         ]
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
-    columns = ", ".join([_id_columns(shape), *sent])
+    columns = ", ".join([_id_columns(table, shape), *sent])
     inner = f"select {columns} from {shape.name} where {where}"
     return _assemble(outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _plain, False)
 
@@ -142,19 +149,27 @@ def _file_columns(column: str, kind: Kind, shape: TableShape) -> list[tuple[str,
     return [(name, shape.columns[name][0]) for name in names if name in shape.columns]
 
 
-def _id_columns(shape: TableShape) -> str:
-    """Select id and, where the file's id is not SQLite's own key, what is wrong with it."""
+def _id_columns(table: str, shape: TableShape) -> str:
+    """Select id and, where nothing in the file keeps it unique, what is wrong with it."""
     if shape.id_is_rowid:
         return f"{shape.id_name} as id, null as defect"
     position = "rowid" if shape.has_rowid else "row_number() over ()"
-    if "id" not in shape.columns:
-        return f"{position} as id, null as defect"
-    name = shape.id_name
     order = "order by rowid" if shape.has_rowid else ""
+    run = shape.columns["run_id"][0] if "run_id" in shape.columns else "null"
+    if "id" not in shape.columns:
+        if table != "run_summary" or shape.keys == ("run_id",):
+            return f"{position} as id, null as defect"
+        # the row written last is the run's; one without a run is rejected for that
+        return (
+            f"{position} as id, case when {run} is not null and row_number() over "
+            f"(partition by {run} {order}{' desc' if order else ''}) > 1 "
+            "then 'run_id is not unique' end as defect"
+        )
+    name = shape.id_name
     return (
         f"case when typeof({name}) = 'integer' then {name} else {position} end as id, "
         f"case when typeof({name}) <> 'integer' then 'id is not an integer' "
-        f"when row_number() over (partition by {name} {order}) > 1 "
+        f"when row_number() over (partition by {run}, {name} {order}) > 1 "
         "then 'id is not unique' end as defect"
     )
 
@@ -286,7 +301,8 @@ def _value(kind: Kind, number: str, text: str) -> str:
         return f"try_cast(round({number}) as bigint)"
     if kind == "hash":
         return _if_url(text, "null")
-    if kind == "key":
+    if kind == "key":  # a NUL ends a text half-way in many programs
+        text = f"replace({text}, chr(0), '\ufffd')"
         return _if_url(text, f"'url-sha256:' || sha256({text})")
     return _no_url(text)
 

@@ -20,6 +20,28 @@ _STATUS = {
 }
 _SCOPES = {"run": "run", "run_role": "role", "run_host": "host"}
 _HOSTS_SHOWN = 5
+_VERDICT_COLUMNS = ("SLO", "scope", "verdict", "value", "target", "distance", "sample")
+
+
+def printable(text: str) -> str:
+    """Return text whose control characters are spelled out: it must not move a cursor."""
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    )
+
+
+def unique(columns: Sequence[str]) -> list[str]:
+    """Return names none of which hides another: a, a gives a, a_1, as DuckDB names them."""
+    names: list[str] = []
+    for column in columns:
+        name, number = column, 0
+        while name in names:
+            number += 1
+            name = f"{column}_{number}"
+        names.append(name)
+    return names
 
 
 def plain(value: Any) -> Any:
@@ -51,7 +73,19 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow(["" if value is None else plain(value) for value in row])
+        writer.writerow([_csv(value) for value in row])
+
+
+def _csv(value: Any) -> Any:
+    """Return a value as CSV has it: NULL as nothing, structures as JSON, NaN by its name."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return repr(value)
+    simple = plain(value)
+    return json.dumps(simple, ensure_ascii=False) if isinstance(simple, dict | list) else simple
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -94,40 +128,26 @@ def _has_colour() -> bool:
 
 def print_summary(summary: Summary, source: str) -> None:
     """Print one run's verdicts: each SLO's value, target, distance and sample, worst first."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     console = _console()
     run = summary.run
     verdict = ("PASSED", "bold green") if summary.passed else ("FAILED", "bold red")
-    console.print(Text.assemble(("Run ", "bold"), (run["run_id"], "bold cyan"), "  ", verdict))
+    console.print(
+        Text.assemble(("Run ", "bold"), (printable(run["run_id"]), "bold cyan"), "  ", verdict)
+    )
     console.print(Text(_when(run), style="dim"))
-    console.print(Text(f"from {source}", style="dim"), soft_wrap=True)
+    console.print(Text(f"from {printable(source)}", style="dim"), soft_wrap=True)
     console.print()
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    for name, justify in (
-        ("SLO", "left"), ("scope", "left"), ("verdict", "left"), ("value", "right"),
-        ("target", "right"), ("distance", "right"), ("sample", "right"),
-    ):  # fmt: skip
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    hosts_hidden = 0
-    for slo in summary.slos:
-        if slo["scope"] == "run_host" and slo["status"] != "fail":
-            hosts_hidden += 1
-            continue
-        text, style = _STATUS[slo["status"]]
-        scope = _SCOPES[slo["scope"]] + (f" {slo['subject']}" if slo["subject"] else "")
-        table.add_row(
-            slo["slo"],
-            Text(scope),
-            Text(text, style=style),
-            _amount(slo["value"], slo["unit"]),
-            f"{'≥' if slo['comparator'] == '>=' else '≤'} {_amount(slo['target'], slo['unit'])}",
-            Text(_distance(slo), style=style if slo["status"] == "fail" else ""),
-            f"{slo['sample_size']:,.0f}",
-        )
+    shown = [s for s in summary.slos if s["scope"] != "run_host" or s["status"] == "fail"]
+    table = _verdicts(shown, _VERDICT_COLUMNS)
+    for fewer in (_VERDICT_COLUMNS[:-1], _VERDICT_COLUMNS[:-2]):  # on a narrow terminal
+        room = console.options.update(max_width=1000)
+        if console.measure(table, options=room).maximum <= console.width:
+            break
+        table = _verdicts(shown, fewer)
     console.print(table)
+    hosts_hidden = len(summary.slos) - len(shown)
     if hosts_hidden:
         console.print(
             Text(f"{hosts_hidden} more verdicts of single hosts do not fail.", style="dim")
@@ -141,6 +161,33 @@ def print_summary(summary: Summary, source: str) -> None:
                 style="yellow",
             )
         )
+
+
+def _verdicts(slos: Sequence[Row], columns: Sequence[str]) -> Any:
+    """Lay out verdicts in as many of the columns as are asked for."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    for name in columns:
+        left = name in ("SLO", "scope", "verdict")
+        # names are the last to be cut
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "scope")
+    for slo in slos:
+        text, style = _STATUS[slo["status"]]
+        subject = f" {printable(slo['subject'])}" if slo["subject"] else ""
+        cells = (
+            slo["slo"],
+            Text(_SCOPES[slo["scope"]] + subject, overflow="fold"),
+            Text(text, style=style),
+            _amount(slo["value"], slo["unit"]),
+            f"{'≥' if slo['comparator'] == '>=' else '≤'} {_amount(slo['target'], slo['unit'])}",
+            Text(_distance(slo), style=style if slo["status"] == "fail" else ""),
+            f"{slo['sample_size']:,.0f}",
+        )
+        table.add_row(*cells[: len(columns)])
+    return table
 
 
 def print_runs(rows: Sequence[Row]) -> None:
@@ -161,7 +208,7 @@ def print_runs(rows: Sequence[Row]) -> None:
         if status == "fail":
             text += f" ({row['slos_failed']})"
         table.add_row(
-            Text(row["run_id"]),
+            Text(printable(row["run_id"])),
             _moment(row["started_at"]),
             _length(row["length_s"]) + ("" if row["is_finished"] else " …"),
             f"{row['artifacts']:,}",
@@ -201,7 +248,7 @@ def _print_worst_hosts(console: Any, summary: Summary) -> None:
         table.add_column(name, justify="right" if index else "left")
     for host in worst:
         counts = [f"{host[c]:,.0f}" for c in ("network_requests", *trouble, "retries")]
-        table.add_row(Text(host["host"]), *counts, _amount(host["latency_p95_ms"], "ms"))
+        table.add_row(Text(printable(host["host"])), *counts, _amount(host["latency_p95_ms"], "ms"))
     console.print(table)
 
 
@@ -219,16 +266,12 @@ def _cell(value: Any) -> tuple[str, bool]:
     if isinstance(value, bool):
         return str(value).lower(), False
     if isinstance(value, float):
-        return f"{value:.10g}", True
+        return f"{value:.15g}", True
     if isinstance(value, int | Decimal):
         return str(value), True
     if isinstance(value, datetime):
         return str(value), False
-    text = str(value)
-    if text.isprintable():
-        return text, False
-    # a recorded value must not move the cursor or colour the screen
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text), False
+    return printable(str(value)), False
 
 
 def _amount(value: float | None, unit: str) -> str:

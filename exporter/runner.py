@@ -156,7 +156,9 @@ def _build(
     for item in getattr(result.result, "results", None) or []:
         status = str(item.status)
         if status == "fail":
-            outcome.failed_tests.append(f"{item.node.name}: {one_line_of(item.message)}")
+            outcome.failed_tests.append(
+                f"{item.node.name[:80]}: {one_line_of(item.message)}{_offender(item.node)}"
+            )
         elif status == "error":
             errors.append(f"{item.node.name}: {one_line_of(item.message)}")
     if errors:
@@ -169,6 +171,18 @@ def _build(
         raise ModelError(f"dbt stopped: {one_line(result.exception)}; see all of it with -v")
     if not outcome.failed_tests and not outcome.published:
         raise ModelError("dbt finished but nothing was published; see why with -v")
+
+
+def _offender(node: Any) -> str:
+    """Return the first row that a data test found, as JSON, where it can be asked for again."""
+    try:
+        with _warehouse() as connection:
+            row = connection.execute(
+                f"select to_json(found)::varchar from ({node.compiled_code}) as found limit 1"
+            ).fetchone()
+    except (duckdb.Error, WarehouseError):  # it needs what only dbt's session knows
+        return ""
+    return f", such as {row[0][:200]}" if row else ""
 
 
 def one_line_of(message: str | None) -> str:

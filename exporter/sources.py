@@ -14,16 +14,18 @@ from pathlib import Path
 
 import duckdb
 
-from exporter.errors import SourceError, one_line
+from exporter.errors import one_line
 from exporter.raw_schema import CAPABILITIES, TABLES
-from exporter.raw_sql import TableShape, literal
+from exporter.raw_sql import ENGINE_ERRORS, TableShape, literal
 
 _SUFFIXES = (".sqlite3", ".sqlite", ".db")
-#: Tables with their key columns and whether they are WITHOUT ROWID.
+#: Tables, the columns of their primary key, and what becomes of their rowid.
 _TABLES_SQL = """
 select m.name,
-    (select group_concat(lower(c.name) || ' ' || upper(c.type), ', ')
-        from pragma_table_info(m.name) as c where c.pk <> 0) as keys,
+    (select group_concat(lower(c.name)) from pragma_table_info(m.name) as c where c.pk <> 0)
+        as keys,
+    exists (select 1 from pragma_table_info(m.name) as c
+        where c.pk <> 0 and lower(c.name) = 'id' and upper(c.type) = 'INTEGER') as is_integer,
     l.wr as without_rowid
 from sqlite_master as m join pragma_table_list as l on l.schema = 'main' and l.name = m.name
 where m.type = 'table'
@@ -95,7 +97,8 @@ def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]
             matches, named = [path], True
         else:
             matches, named = sorted(glob.glob(path, recursive=True)), False
-            matches = [m for m in matches if not m.endswith(("-wal", "-shm", "-journal"))]
+            beside = ("-wal", "-shm", "-journal")
+            matches = [m for m in matches if not m.endswith(beside) and not os.path.isdir(m)]
             if not matches:
                 skipped.append(Skipped(name, "matches no file"))
         for match in matches:
@@ -127,12 +130,11 @@ def attached(
                             f"attach {literal(file)} as {alias} (type sqlite, read_only)"
                         )
                         aliases.append(alias)
-                        file_id = sha256(os.fsencode(path)).hexdigest()[:16]
                         if tables := _shapes(connection, alias):
-                            probe.sources.append(Source(path, alias, tables, file_id))
+                            probe.sources.append(Source(path, alias, tables, path_id(path)))
                         elif named:
                             reason = "holds none of the telemetry tables"
-                    except (duckdb.Error, OSError) as error:
+                    except (*ENGINE_ERRORS, OSError) as error:
                         reason = _reason(error)
                 if reason is not None:
                     probe.skipped.append(Skipped(path, reason))
@@ -142,20 +144,10 @@ def attached(
                 connection.execute(f"detach database if exists {alias}")
 
 
-def probe_or_fail(probe: Probe, names: Sequence[str], missing: Sequence[Skipped]) -> None:
-    """Raise when not one of the named sources could be read.
-
-    Raises:
-        SourceError: names the first reason.
-    """
-    skipped = [*missing, *probe.skipped]
-    if probe.sources:
-        return
-    if not skipped:
-        raise SourceError(f"no telemetry in {', '.join(names)}: name a file the crawler recorded")
-    first = skipped[0]
-    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
-    raise SourceError(f"cannot read {first.path}: {first.reason}{more}")
+def path_id(path: str, number: int = 0) -> str:
+    """Return the file_id of the first file at a path, or of the number-th that replaced it."""
+    suffix = f"\0{number}".encode() if number else b""
+    return sha256(os.fsencode(path) + suffix).hexdigest()[:16]
 
 
 def _refusal(path: str) -> str | None:
@@ -166,12 +158,16 @@ def _refusal(path: str) -> str | None:
         return "not a regular file"
     try:
         with Path(path).open("rb") as file:
-            head = file.read(len(_MAGIC))
+            head = file.read(100)
     except OSError as error:
         return error.strerror or str(error)
     if not head:
         return "empty file"
-    return None if head == _MAGIC else "not a SQLite database"
+    if not head.startswith(_MAGIC):
+        return "not a SQLite database"
+    if head[56:60] in (b"\0\0\0\2", b"\0\0\0\3"):
+        return "its text is UTF-16: copy it into a UTF-8 file (sqlite3 OLD .dump | sqlite3 NEW)"
+    return None
 
 
 def _openable(path: str, aside: Path) -> str:
@@ -191,15 +187,17 @@ def _shapes(connection: duckdb.DuckDBPyConnection, alias: str) -> dict[str, Tabl
     # one question for all tables: each takes a few milliseconds
     listed = connection.execute("from sqlite_query(?, ?)", [alias, _TABLES_SQL]).fetchall()
     shapes = {}
-    for name, keys, without_rowid in listed:
+    for name, key_names, is_integer, without_rowid in listed:
         if name.lower() not in TABLES:
             continue
         described = connection.execute(f"describe {alias}.{name}").fetchall()
         columns = {row[0].lower(): (row[0], row[1].lower()) for row in described}
+        keys = tuple(key_names.split(",")) if key_names else ()
         shapes[name.lower()] = TableShape(
             name=name,
             columns=columns,
-            id_is_rowid=keys == "id INTEGER" and without_rowid == "0",
+            keys=keys,
+            id_is_rowid=keys == ("id",) and is_integer == "1" and without_rowid == "0",
             has_rowid=without_rowid == "0",
         )
     return shapes

@@ -276,6 +276,16 @@ def clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float = KEEP_SNAPSHOTS_S
         cursor: a connection with the lake attached for writing, under the lock.
         keep_s: seconds for which replaced snapshots and files stay for the readers on them.
     """
+    # DuckDB's reader of SQLite shares one handle among the scans of a transaction that has written,
+    # and cannot bear two threads there: now and then the process would die of a broken heap
+    cursor.execute("set threads = 1")
+    try:
+        _clean_up(cursor, keep_s)
+    finally:
+        cursor.execute("reset threads")
+
+
+def _clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float) -> None:
     published = last_publication(cursor)
     keep = published.snapshot_id if published else -1
     cursor.execute("call ducklake_flush_inlined_data('lake')")

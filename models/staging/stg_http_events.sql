@@ -26,7 +26,11 @@ final as (
         retry_count,
         retry_after_s,
         rate_delay_ms,
-        case when sample_weight > 0 then sample_weight else 1 end as sample_weight,
+        case
+            when sample_weight > 0 and sample_weight <= {{ var('sample_weight_max') }}
+                then sample_weight
+            else 1
+        end as sample_weight,
         {{ breaker_state('breaker_state') }} as breaker_state,
         {{ lower_word('breaker_recorded') }} as breaker_recorded,
         elapsed_ms,

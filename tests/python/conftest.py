@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -36,12 +37,26 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         del os.environ["DOCSTOKG_WAREHOUSE"]
 
 
+@pytest.fixture(scope="session")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What dbt keeps of a parsed project, so that not each test's first build parses it anew."""
+    folder = tmp_path_factory.mktemp("parsed")
+    subprocess.run(
+        [Path(sys.executable).parent / "dbt", "parse", "--target-path", folder / "target",
+         "--log-path", folder / "logs"],
+        cwd=ROOT, env=os.environ | {"DOCSTOKG_WAREHOUSE": str(folder / "warehouse")},
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / "target" / "partial_parse.msgpack"
+
+
 @pytest.fixture
-def tool(tmp_path: Path, compiled: Path) -> Iterator[Tool]:
+def tool(tmp_path: Path, compiled: Path, parsed: Path) -> Iterator[Tool]:
     """Run docstokg-telemetry as its users do, in a warehouse of the test's own."""
     warehouse = tmp_path / "warehouse"
-    (warehouse / "compiled").mkdir(parents=True)
-    (warehouse / "compiled" / compiled.name).write_bytes(compiled.read_bytes())
+    for folder, kept in (("compiled", compiled), ("dbt/target", parsed)):
+        (warehouse / folder).mkdir(parents=True)
+        shutil.copy(kept, warehouse / folder)
     environ = {k: v for k, v in os.environ.items() if not k.startswith("DOCSTOKG_")}
     environ["DOCSTOKG_WAREHOUSE"] = str(warehouse)
     environ["PYTHONFAULTHANDLER"] = "1"  # where it was, should a native library ever crash

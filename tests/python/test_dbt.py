@@ -53,7 +53,7 @@ def test_build_docs_and_ls(tmp_path: Path) -> None:
     assert [m["name"] for m in own if not m["description"] and "test_" not in m["name"]] == []
 
 
-@pytest.mark.parametrize("command", ["build"])
+@pytest.mark.parametrize("command", ["build", "run"])
 def test_bare_build_loads_and_publishes(tmp_path: Path, command: str) -> None:
     db = tmp_path / "t.sqlite3"
     record(db, "run")
@@ -69,3 +69,12 @@ def test_bare_build_loads_and_publishes(tmp_path: Path, command: str) -> None:
         check=True,
     )
     assert asked.stdout == f"n\n{counts(db)['http_events']}\n"
+
+
+def test_dbt_and_the_tool_mean_the_same_warehouse(tmp_path: Path) -> None:
+    # an empty variable is no variable, and a tilde is somebody's home
+    for value, place in (("", ROOT / "warehouse"), ("~/wh", tmp_path / "wh")):
+        done = dbt(tmp_path, "compile", DOCSTOKG_WAREHOUSE=value, HOME=str(tmp_path))
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert (place / "catalog.sqlite").exists()
+    assert not Path("/catalog.sqlite").exists()

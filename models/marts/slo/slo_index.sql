@@ -30,8 +30,19 @@ hosts as (
 
 ),
 
+defaults as (
+
+    select
+        slo,
+        scope
+    from targets
+    where subject is null
+
+),
+
 -- what a target could be held against: the subjects a run met, and the roles a target names
--- (an expected role that never came is "no data"; a host that was never asked is not)
+-- (an expected role that never came is "no data"; a host that was never asked is so only where
+-- nothing but named hosts has a target)
 candidates as (
 
     select
@@ -55,9 +66,13 @@ candidates as (
         targets.subject
     from runs
     cross join targets
+    left join defaults
+        on
+            targets.slo = defaults.slo
+            and targets.scope = defaults.scope
     where
-        targets.scope = 'run_role'
-        and targets.subject is not null
+        targets.subject is not null
+        and (targets.scope = 'run_role' or defaults.slo is null)
 
     union
 
@@ -85,12 +100,10 @@ candidates as (
         targets.scope,
         null::varchar as subject
     from runs
-    cross join (select distinct
-        slo,
-        scope
-    from targets
-    where scope = 'run_host') as targets
-    where runs.run_id not in (select run_id from hosts)
+    cross join defaults as targets
+    where
+        targets.scope = 'run_host'
+        and runs.run_id not in (select run_id from hosts)
 
 ),
 

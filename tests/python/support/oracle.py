@@ -184,9 +184,9 @@ def _of_role(requests: Iterable[Row], role: str) -> list[Row]:
 
 
 def _weight(row: Row) -> float:
-    """How many requests a row stands for: 1 unless it says a number above 0."""
+    """How many requests a row stands for: 1 unless it says a number above 0, up to a million."""
     weight = row.number("sample_weight")
-    return weight if weight is not None and weight > 0 else 1
+    return weight if weight is not None and 0 < weight <= 1e6 else 1
 
 
 def _weighted_pct(rows: Sequence[Row], counts: Callable[[Row], bool]) -> float | None:

@@ -79,7 +79,7 @@ _GOOD: dict[str, tuple[Value, ...]] = {
     "retry_count": (0, 1, 3),
     "retry_after_s": (None, 1, 60.5),
     "rate_delay_ms": (*_MS, None),
-    "sample_weight": (1, None, 10, 2.5, 0, 0.5),
+    "sample_weight": (1, None, 10, 2.5, 0, 0.5, 1e308),
     "breaker_state": _STATES,
     "breaker_recorded": ("success", "failure", "none"),
     "elapsed_ms": (*_MS, None),
