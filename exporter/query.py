@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import threading
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ from exporter.raw_sql import literal
 SEARCH_PATH = ("marts", "telemetry", "staging", "intermediate")
 #: Memory that a query may take on top of what the process has at its start.
 MEMORY_BYTES = 2 << 30
+_ABOUT_CATALOGS = re.compile(
+    r"information_schema|pg_catalog|duckdb_|sqlite_|\b(show|describe|summarize)\b", re.IGNORECASE
+)
 _STATM = Path("/proc/self/statm")
 _TOO_LONG = "the query took longer than {:g} s: narrow it, or raise --timeout"
 _TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series", "repeat", "repeat_row"})
@@ -89,6 +93,10 @@ def run_query(sql: str, limit: int, timeout_s: float) -> Result:
     """
     with published() as connection:
         _check(connection, sql)
+        if _ABOUT_CATALOGS.search(sql):
+            # two scans of the catalog at once can crash DuckDB's reader of SQLite, which holds it
+            # (https://github.com/duckdb/duckdb-sqlite/issues/176)
+            connection.execute("set threads = 1")
         _lock_down(connection)
         timer = threading.Timer(timeout_s, connection.interrupt)
         timer.start()
