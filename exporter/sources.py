@@ -29,7 +29,7 @@ select m.name,
     l.wr as without_rowid
 from sqlite_master as m join pragma_table_list as l on l.schema = 'main' and l.name = m.name
 where m.type = 'table'
-"""
+""".replace("\n", " ")
 _MAGIC = b"SQLite format 3\x00"
 
 
@@ -204,14 +204,14 @@ def _shapes(connection: duckdb.DuckDBPyConnection, alias: str) -> dict[str, Tabl
 
 
 def _reason(error: BaseException) -> str:
-    text = one_line(error, 160)
+    text = str(error)  # all of it: the first lines may be the query
     if "locked" in text:
         return "locked by another program (its writer holds it exclusively): try again later"
     if "malformed" in text or "disk image" in text:
         return "damaged SQLite database (cut short or overwritten): restore it from a backup"
     if "not a database" in text or "encrypted" in text:
         return "not a SQLite database"
-    return text
+    return one_line(error, 160)
 
 
 def reason_of(error: BaseException) -> str:

@@ -14,10 +14,9 @@ from .support.services import object_storage, postgres
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def shared() -> Iterator[dict[str, str]]:
     """The settings of a warehouse that is on no machine's own disk."""
-    folder = tmp_path_factory.mktemp("shared")
-    with postgres(folder / "postgres") as place, object_storage() as settings:
+    with postgres() as place, object_storage() as settings:
         yield settings | {
             "DOCSTOKG_CATALOG": f"postgres:{place}",
             "DOCSTOKG_DATA_PATH": "s3://telemetry/warehouse",

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,19 +45,21 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], limit_s: float = 
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Run a PostgreSQL server; yield the connection string of an empty database."""
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        yield from _postgres(Path(folder))
+
+
+def _postgres(folder: Path) -> Iterator[str]:
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    initdb = shutil.which("initdb") or next((str(p / "initdb") for p in places), None)
+    initdb = next((str(p / "initdb") for p in places), None) or shutil.which("initdb")
     need(initdb, "PostgreSQL's server")
     assert initdb is not None
     binaries = Path(initdb).parent
     # the server refuses to run as root
     user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-    folder.mkdir()
     if user:
-        for path in (folder, *folder.parents[:3]):
-            path.chmod(path.stat().st_mode | 0o011)
         shutil.chown(folder, "postgres")
     data, port = folder / "data", free_port()
     subprocess.run(
