@@ -45,6 +45,19 @@ class Invocation:
     failure: TelemetryError | None = field(default=None, repr=False)
 
 
+#: The connection that dbt holds, for `disconnect`.
+_connected: list[duckdb.DuckDBPyConnection] = []
+
+
+def disconnect() -> None:
+    """Let go of the warehouse after an invocation; dbt would take it for the next one's too."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    while _connected:
+        _connected.pop().close()
+    DuckDBConnectionManager.close_all_connections()
+
+
 #: The invocation under way: dbt makes the plugin itself, so `run` leaves its wishes here.
 current = Invocation()
 
@@ -67,6 +80,7 @@ class Plugin(BasePlugin):
         conn.execute("create table session.main.touched_runs (run_id varchar)")
         conn.execute("create table session.main.touched_loads (load_id bigint)")
         self._connection = conn
+        _connected.append(conn)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Set what a cursor does not take over from its connection."""

@@ -278,7 +278,7 @@ def _dbt(
 
     target = target or warehouse_dir() / "dbt" / "target"
     level = "info" if verbose else "none"
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr), _disconnecting():
         return dbtRunner(callbacks=[on_event]).invoke(
             [
                 "--log-level",
@@ -297,6 +297,16 @@ def _dbt(
                 str(target),
             ]
         )
+
+
+@contextmanager
+def _disconnecting() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        from exporter import dbt_plugin
+
+        dbt_plugin.disconnect()
 
 
 @contextmanager

@@ -141,6 +141,20 @@ def test_a_process_that_built_lets_others_write(tool: Tool, tmp_path: Path) -> N
         builder.communicate()
 
 
+def test_a_process_may_build_one_warehouse_after_another(tool: Tool, tmp_path: Path) -> None:
+    record(tmp_path / "a.sqlite3", "first")
+    code = (
+        "import os, sys; from pathlib import Path; from exporter.runner import build\n"
+        "for name in ('one', 'two'):\n"
+        "    os.environ['DOCSTOKG_WAREHOUSE'] = name\n"
+        "    assert build(['a.sqlite3'], Path(sys.argv[1]), print, lambda *_: None).published\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(ROOT)], cwd=tmp_path, check=True)
+    for name in ("one", "two"):
+        done = tool("runs", DOCSTOKG_WAREHOUSE=str(tmp_path / name))
+        assert "first" in done.stdout, done.stderr
+
+
 def test_a_second_run_gives_up_at_its_limit(tool: Tool, tmp_path: Path) -> None:
     record(tmp_path / "t.sqlite3", "first")
     holder = subprocess.Popen(
