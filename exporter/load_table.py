@@ -100,7 +100,7 @@ def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
         f"select new.*, dense_rank() over (partition by {key} order by new.file_id) as copy_number,"
         f" row_number() over (partition by {key}, new.file_id) as same_before "
         f"from new_{table} as new) as new "
-        f"where copy_number = 1 and same_before > ({_known_rows(table, near)})",
+        f"where copy_number = 1 and same_before > ({_known_rows(table, near, 'count(*)')})",
     )
 
 
@@ -155,17 +155,17 @@ def _key(table: str) -> str:
 
 def _unknown(table: str, near: str) -> str:
     """Return a condition on a new row of a bulk load: the lake does not have it."""
-    return f"not exists ({_known_rows(table, near).replace('count(*)', '1', 1)})"
+    return f"not exists ({_known_rows(table, near, '1')})"
 
 
-def _known_rows(table: str, near: str) -> str:
-    """Return a subquery that counts the lake's rows that are the new row."""
+def _known_rows(table: str, near: str, selected: str) -> str:
+    """Return a subquery over the lake's rows that are the new row."""
     same = "known.run_id is not distinct from new.run_id"
     if table != "run_summary":
         same += " and known.id = new.id"
     same += f" and {_content(table, 'known')} is not distinct from {_content(table, 'new')}"
     return (
-        f"select count(*) from (select known.* from lake.raw.{table} as known where {near}) "
+        f"select {selected} from (select known.* from lake.raw.{table} as known where {near}) "
         f"as known where {same}"
     )
 
