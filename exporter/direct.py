@@ -183,10 +183,10 @@ class Models:
     """The compiled models, in the order in which they build on one another."""
 
     def __init__(self, text: str) -> None:
-        content: dict[str, list[dict[str, Any]]] = json.loads(text)
+        content: dict[str, Any] = json.loads(text)
         self.models = {model["name"]: model for model in content["models"]}
         self.seeds = {seed["name"]: seed for seed in content["seeds"]}
-        self.columns: dict[str, list[str]] = content.get("columns", {})  # type: ignore[assignment]
+        self.columns: dict[str, list[str]] = content.get("columns", {})
         self._built: set[str] = set()
 
     def build(

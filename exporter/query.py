@@ -120,10 +120,12 @@ def limited(timeout_s: float) -> Iterator[None]:
     DuckDB looks for interrupts, and counts memory, between chunks of rows; one call of a function
     can take minutes or gigabytes inside a chunk.
     """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     if _STATM.exists():  # Linux; elsewhere only DuckDB's own limit holds
         pages = int(_STATM.read_text().split()[0])
         most = pages * resource.getpagesize() + MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+        stricter = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_AS, (min([most, *stricter]), hard))
 
     def end() -> None:
         warehouse.say(f"error: {_TOO_LONG.format(timeout_s)}")
@@ -141,7 +143,7 @@ def limited(timeout_s: float) -> Iterator[None]:
     finally:
         timer.cancel()
         if _STATM.exists():
-            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:

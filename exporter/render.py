@@ -197,11 +197,9 @@ def print_runs(rows: Sequence[Row]) -> None:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    for name, justify in (
-        ("run", "left"), ("start (UTC)", "left"), ("length", "right"),
-        ("artifacts", "right"), ("yield", "right"), ("verdict", "left"),
-    ):  # fmt: skip
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for name in ("run", "start (UTC)", "length", "artifacts", "yield", "verdict"):
+        is_number = name in ("length", "artifacts", "yield")
+        table.add_column(name, justify="right" if is_number else "left")
     for row in rows:
         status = "pass" if row["has_passed"] else "fail"
         text, style = _STATUS[status]
