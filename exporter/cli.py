@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -245,7 +246,7 @@ def _summarise(
 ) -> tuple[Summary, str]:
     """Read a run's summary from its file; from the warehouse if no file is named or has it."""
     from exporter import direct, results
-    from exporter.direct_read import NoSuchRun
+    from exporter.direct_find import NoSuchRun
     from exporter.paths import project_dir as find_project
     from exporter.query import published
 
@@ -341,9 +342,17 @@ def _usage(error: typer.TyperException) -> str:
     return f"{what[:1].lower()}{what[1:]}: see {command} --help"
 
 
+def _without_pandas() -> None:
+    """Spare DuckDB's search, at every value that it takes, for a pandas that is not installed."""
+    modules: dict[str, Any] = sys.modules
+    if find_spec("pandas") is None:
+        modules["pandas"] = None
+
+
 def main() -> None:
     """Run the command line; every error becomes one line on stderr and exit code 2."""
     output.guard()
+    _without_pandas()
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         sys.stdout.flush()

@@ -21,7 +21,8 @@ from typing import Any
 import duckdb
 
 from exporter import warehouse
-from exporter.direct_read import find, raw_views, read, runs_of_file
+from exporter.direct_find import find, runs_of_file
+from exporter.direct_read import raw_views, reading
 from exporter.errors import ModelError, SourceError, one_line
 from exporter.loader import unreadable
 from exporter.paths import warehouse_dir
@@ -29,6 +30,11 @@ from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.results import SUMMARY_MODELS
 from exporter.sources import Skipped, Source, attached, expand
+
+#: Goes up when what is kept of the compiled models changes, so that older files are left alone.
+_FORMAT = 2
+#: What the names of raw relations begin with among the things that a model depends on.
+_RAW = "raw."
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
     Raises:
         ModelError: a model does not compile, or there is nowhere to write.
     """
-    name = f"{warehouse.models_version(project)}.json"
+    name = f"{warehouse.models_version(project)}.{_FORMAT}.json"
     folders = [
         warehouse_dir() / "compiled",
         Path(tempfile.gettempdir()) / f"docstokg-{os.getuid()}",
@@ -108,11 +114,12 @@ def opened(
             if not probe.sources:
                 raise SourceError(unreadable(names, skipped))
             found = find(connection, probe.sources, run, partial(_runs_by_models, models), skipped)
-            read(connection, found, models.columns)
-        try:
-            models.build(connection, wanted)
-        except ENGINE_ERRORS as error:
-            raise ModelError(f"a model failed on {found.source.path}: {one_line(error)}") from error
+            with reading(connection, found, models.columns) as underway:
+                try:
+                    models.build(connection, wanted, underway=underway)
+                except ENGINE_ERRORS as error:
+                    where = found.source.path
+                    raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
         yield Direct(connection, found.run_id, found.source.path, skipped)
     finally:
         connection.close()
@@ -194,6 +201,7 @@ class Models:
         connection: duckdb.DuckDBPyConnection,
         wanted: Iterable[str],
         only_views: bool = False,
+        underway: Iterable[tuple[str, Future[None]]] = (),
     ) -> None:
         """Create the wanted models and, before them, what they select from, two at a time.
 
@@ -201,16 +209,18 @@ class Models:
             connection: has the raw relations.
             wanted: names of models; those that were built before are left alone.
             only_views: make no tables, so that the planner sees down to the raw relations.
+            underway: raw relations that are still being filled, each with the future that ends
+                when a piece of it is in; what selects from one waits for it.
         """
         order = [name for name in self._order(wanted) if name not in self._built]
         schemas = {(self.seeds.get(name) or self.models[name])["schema"] for name in order}
         for schema in sorted(schemas):
             connection.execute(f"create schema if not exists lake.{schema}")
-        running: dict[Future[None], str] = {}
+        running = {future: f"{_RAW}{table}" for table, future in underway}
         with ThreadPoolExecutor(2) as pool:
             while order or running:
                 waiting = {*order, *running.values()}
-                for name in [n for n in order if waiting.isdisjoint(self._parents(n))]:
+                for name in [n for n in order if waiting.isdisjoint(self._needs(n))]:
                     cursor = connection.cursor()
                     warehouse.configure_cursor(cursor)
                     running[pool.submit(self._make, name, cursor, only_views)] = name
@@ -220,14 +230,32 @@ class Models:
                     self._built.add(running.pop(future))
 
     def _parents(self, name: str) -> list[str]:
+        """Return what a relation selects from: models, seeds and raw relations."""
         return self.models[name]["depends_on"] if name in self.models else []
+
+    def _needs(self, name: str) -> set[str]:
+        """Return what has to be ready before a relation can be made.
+
+        A table needs the rows below it, a view only what it names.
+        """
+        parents = set(self._parents(name))
+        if name in self.models and not self.models[name]["stored"]:
+            return {parent for parent in parents if not parent.startswith(_RAW)}
+        return parents.union(*(self._below(parent) for parent in parents))
+
+    def _below(self, name: str) -> set[str]:
+        """Return what a view reads when it is read; nothing for a table."""
+        if name not in self.models or self.models[name]["stored"]:
+            return set()
+        parents = set(self._parents(name))
+        return parents.union(*(self._below(parent) for parent in parents))
 
     def _order(self, wanted: Iterable[str]) -> list[str]:
         """Return the wanted models and all they select from, each after what it selects from."""
         order: dict[str, None] = {}
 
         def visit(name: str) -> None:
-            if name in order:
+            if name in order or name.startswith(_RAW):
                 return
             for parent in self._parents(name):
                 visit(parent)

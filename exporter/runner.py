@@ -205,6 +205,14 @@ def _count_rejected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> No
         outcome.rejected, outcome.rejected_in_all = row or (0, 0)
 
 
+def _name_of(manifest: dict[str, Any], unique_id: str) -> str:
+    """Return a model's or seed's name, or a source's with its schema before it."""
+    if unique_id in manifest["sources"]:
+        source = manifest["sources"][unique_id]
+        return f"{source['schema']}.{source['identifier']}"
+    return str(manifest["nodes"][unique_id]["alias"])
+
+
 def compile_models(project: Path, verbose: bool = False) -> str:
     """Compile the models for direct use; return models and seeds as JSON text.
 
@@ -232,11 +240,7 @@ def compile_models(project: Path, verbose: bool = False) -> str:
             "stored": node["config"]["meta"].get(
                 "stored_when_direct", node["config"]["materialized"] == "incremental"
             ),
-            "depends_on": [
-                manifest["nodes"][parent]["alias"]
-                for parent in node["depends_on"]["nodes"]
-                if parent.startswith(("model.", "seed."))
-            ],
+            "depends_on": [_name_of(manifest, parent) for parent in node["depends_on"]["nodes"]],
         }
         for node in manifest["nodes"].values()
         if node["resource_type"] == "model"

@@ -1,0 +1,282 @@
+"""Which file holds a run, and where in its tables the run's rows lie.
+
+An index on run_id makes this cost what the run costs; without one, the file is scanned once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+
+from exporter.errors import SourceError, TelemetryError, one_line
+from exporter.raw_sql import ENGINE_ERRORS, literal
+from exporter.sources import Skipped, Source
+
+#: Gives every run of a file with its latest time, as the staging models see them.
+RunsByModels = Callable[[duckdb.DuckDBPyConnection, Source], dict[str, float]]
+
+#: Seconds since 1970 of the years 2000 and 2101: the times that staging accepts.
+_YEARS = (946684800, 4133980800)
+_NEVER = float("-inf")
+
+# The runs of a table and their latest times by walking an index on (run_id, ts), run by run.
+_SKIP_SCAN = """
+with recursive runs (run_id) as (
+    select min({run}) from {table}
+    union all
+    select (select min({run}) from {table} where {run} > runs.run_id)
+    from runs where runs.run_id is not null
+)
+select hex(run_id) as run_id, typeof(run_id) as kind,
+    (select typeof({ts}) from {table} where {run} = runs.run_id order by {ts} desc limit 1) as type,
+    (select printf('%!.17g', {ts}) from {table} where {run} = runs.run_id
+        order by {ts} desc limit 1) as ts
+from runs where run_id is not null
+"""
+
+
+class NoSuchRun(TelemetryError):
+    """The files do not hold the run that was asked for."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where one run's rows lie in a table: lowest id, highest id, how many; and all rows."""
+
+    low: int
+    high: int
+    rows: int
+    table_rows: int
+
+
+@dataclass
+class Found:
+    """A run, the file it lives in, and what the search learnt about its rows."""
+
+    source: Source
+    run_id: str
+    latest: float = _NEVER
+    extents: dict[str, Extent] = field(default_factory=dict)
+
+
+def find(
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[Source],
+    run: str,
+    runs_by_models: RunsByModels,
+    skipped: list[Skipped],
+) -> Found:
+    """Return the file that holds a run.
+
+    Args:
+        connection: has the sources attached.
+        sources: the files to look into.
+        run: a run id, or ``latest``: the run whose events are the latest.
+        runs_by_models: the slow way to a file's runs, for files with odd run ids or times.
+        skipped: takes the files that could not be read.
+
+    Raises:
+        SourceError: the files hold no run at all.
+        NoSuchRun: the run is not in them.
+    """
+    if run != "latest":
+        holders = [found for s in sources if (found := _holder(connection, s, run)) is not None]
+        if len(holders) == 1:
+            return holders[0]
+    everything: list[Found] = []
+    for source in sources:
+        try:
+            everything += _runs(connection, source, runs_by_models)
+        except ENGINE_ERRORS as error:
+            skipped.append(Skipped(source.path, one_line(error, 160)))
+    names = ", ".join(source.path for source in sources[:3])
+    if not everything:
+        raise SourceError(f"no run in {names}")
+    candidates = [found for found in everything if run in ("latest", found.run_id)]
+    if not candidates:
+        latest = max(everything, key=_when).run_id
+        count = len({found.run_id for found in everything})
+        raise NoSuchRun(f"run {run!r} is not in {names} ({count} runs; the latest is {latest!r})")
+    return max(candidates, key=_when)
+
+
+def runs_of_file(
+    connection: duckdb.DuckDBPyConnection, source: Source, runs_by_models: RunsByModels
+) -> list[str]:
+    """Return the ids of the runs of a file."""
+    return [found.run_id for found in _runs(connection, source, runs_by_models)]
+
+
+def extent_of(connection: duckdb.DuckDBPyConnection, found: Found, table: str) -> Extent | None:
+    """Return where the run's rows lie in a table that ids say something about; None for no idea."""
+    shape = found.source.tables[table]
+    if not (is_plain(found.source, table) and shape.id_is_rowid):
+        return None
+    if table not in found.extents:
+        extent = _measured(connection, found.source, table, found.run_id)
+        if extent is None:
+            return None
+        found.extents[table] = extent
+    return found.extents[table]
+
+
+def is_plain(source: Source, table: str) -> bool:
+    """Tell whether SQLite keeps the run ids of a table as text."""
+    return source.tables[table].columns.get("run_id", ("", ""))[1] == "varchar"
+
+
+def _when(found: Found) -> tuple[float, str]:
+    return found.latest, found.run_id
+
+
+def _holder(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> Found | None:
+    """Return the run where the file has it under just that name; None where it takes more."""
+    found = Found(source, run)
+    for table in source.tables:
+        if not is_plain(source, table) or not source.tables[table].id_is_rowid:
+            continue
+        extent = _measured(connection, source, table, run)
+        if extent is not None:
+            found.extents[table] = extent
+    return found if found.extents else None
+
+
+def _runs(
+    connection: duckdb.DuckDBPyConnection, source: Source, runs_by_models: RunsByModels
+) -> list[Found]:
+    """Return the runs of a file, with the latest time of each."""
+    found: dict[str, Found] = {}
+    for table in source.tables:
+        rows = _runs_of_table(connection, source, table)
+        if rows is None:
+            runs = runs_by_models(connection, source)
+            return [Found(source, run_id, ts) for run_id, ts in runs.items()]
+        for run_id, latest, extent in rows:
+            entry = found.setdefault(run_id, Found(source, run_id))
+            entry.latest = max(entry.latest, latest)
+            if extent is not None:
+                entry.extents[table] = extent
+    return list(found.values())
+
+
+def _runs_of_table(
+    connection: duckdb.DuckDBPyConnection, source: Source, table: str
+) -> list[tuple[str, float, Extent | None]] | None:
+    """Return (run, latest time, extent) by index or by one scan; None where a name or time is odd.
+
+    What staging makes of plain text and of numbers between the years 2000 and 2100 is known:
+    nothing. Whatever else there is has to go through the models.
+    """
+    shape = source.tables[table]
+    if not is_plain(source, table):
+        return None
+    run = shape.columns["run_id"][0]
+    ts, ts_type = shape.columns.get("ts", ("", ""))
+    if table == "run_summary":
+        sql = (
+            f"select {run} as run_id, null, null, null, null, null from {source.alias}.{shape.name}"
+        )
+    elif ts_type not in ("double", "bigint") or "timestamp" in shape.columns:
+        return None
+    elif any(columns[:2] == ("run_id", "ts") for columns in _indexes(connection, source, table)):
+        return _runs_by_index(connection, source, table)
+    elif shape.id_is_rowid:
+        key = shape.id_name
+        sql = (
+            f"select {run}, min({ts}), max({ts}), min({key}), max({key}), count(*) "
+            f"from {source.alias}.{shape.name} where {run} is not null group by 1"
+        )
+    else:
+        return None
+    try:
+        rows = connection.execute(sql).fetchall()
+    except ENGINE_ERRORS:
+        return None
+    total = sum(row[5] or 0 for row in rows)
+    runs: list[tuple[str, float, Extent | None]] = []
+    for run_id, first, last, low, high, count in rows:
+        if run_id is None:
+            continue
+        if _is_odd(run_id) or any(ts is not None and not _is_usual(ts) for ts in (first, last)):
+            return None
+        extent = None if low is None else Extent(low, high, count, total)
+        runs.append((run_id, _NEVER if last is None else float(last), extent))
+    return runs
+
+
+def _runs_by_index(
+    connection: duckdb.DuckDBPyConnection, source: Source, table: str
+) -> list[tuple[str, float, Extent | None]] | None:
+    """Return a table's runs and their latest times by an index on (run_id, ts)."""
+    shape = source.tables[table]
+    sql = _SKIP_SCAN.format(
+        run=shape.columns["run_id"][0], ts=shape.columns["ts"][0], table=shape.name
+    )
+    rows = connection.execute(
+        "select try(decode(unhex(run_id))), kind, type, try_cast(ts as double) "
+        "from sqlite_query(?, ?)",
+        [source.alias, sql],
+    ).fetchall()
+    for run_id, kind, type_, ts in rows:
+        if kind != "text" or _is_odd(run_id) or type_ not in ("real", "integer", "null"):
+            return None
+        if ts is not None and not _is_usual(ts):
+            return None
+    return [(run_id, _NEVER if ts is None else ts, None) for run_id, _, _, ts in rows]
+
+
+def _is_odd(run_id: str | None) -> bool:
+    """Tell whether staging would change a run id or reject it."""
+    return not run_id or not run_id.strip() or any(x in run_id for x in (":/", ":\\/", "\0"))
+
+
+def _is_usual(ts: float) -> bool:
+    return _YEARS[0] <= ts < _YEARS[1]
+
+
+def _indexes(
+    connection: duckdb.DuckDBPyConnection, source: Source, table: str
+) -> list[tuple[str, ...]]:
+    """Return the columns of each index of a table that covers all its rows."""
+    name = source.tables[table].name
+    rows = connection.execute(
+        "select columns from sqlite_query(?, ?)",
+        [
+            source.alias,
+            "select group_concat(lower(i.name)) as columns "
+            f"from pragma_index_list({literal(name)}) as l, pragma_index_info(l.name) as i "
+            "where l.partial = 0 group by l.name",
+        ],
+    ).fetchall()
+    return [tuple((columns or "").split(",")) for (columns,) in rows]
+
+
+def _measured(
+    connection: duckdb.DuckDBPyConnection, source: Source, table: str, run_id: str
+) -> Extent | None:
+    """Return where a run's rows lie in a table; None if there are none, or for no idea."""
+    shape = source.tables[table]
+    run, key = shape.columns["run_id"][0], shape.id_name
+    edges = f"min({key}) as low, max({key}) as high, count(*) as n"
+    # two subqueries: SQLite looks up a lone min or max, and reads the whole table for both
+    ends = f"(select max({key}) from {{0}}) - (select min({key}) from {{0}}) + 1 as n_all"
+    try:
+        if any(columns[0] == "run_id" for columns in _indexes(connection, source, table)):
+            sql = f"select {edges}, {ends.format(shape.name)} from {shape.name} where {run} = "
+            row = connection.execute(
+                "select columns(*)::bigint from sqlite_query(?, ?)",
+                [source.alias, sql + literal(run_id)],
+            ).fetchone()
+        else:
+            relation = f"{source.alias}.{shape.name}"
+            row = connection.execute(
+                f"select min({key}) filter (is_run), max({key}) filter (is_run), "
+                f"count(*) filter (is_run), count(*) "
+                f"from (select {key}, {run} = ? as is_run from {relation})",
+                [run_id],
+            ).fetchone()
+    except ENGINE_ERRORS:
+        return None
+    return None if row is None or row[0] is None else Extent(*row)
