@@ -44,16 +44,26 @@ class TableFormat(StrEnum):
     csv = "csv"
 
 
+class MetricsFormat(StrEnum):
+    """How metrics are written."""
+
+    prometheus = "prometheus"
+    json = "json"
+
+
 Db = Annotated[
     list[str] | None,
     typer.Option(
         "--db",
         metavar="FILE|DIR|GLOB",
         help="Telemetry of the crawler; may be repeated; quote a glob. "
-        "run and summary take DOCSTOKG_TELEMETRY_DB_PATH when it is not given.",
+        "run, summary, metrics and serve take DOCSTOKG_TELEMETRY_DB_PATH when it is not given.",
     ),
 ]
 Run = Annotated[str, typer.Option("--run", help="A run id, or latest.")]
+Runs = Annotated[
+    int, typer.Option("--runs", min=1, help="With --run latest: how many runs, the latest first.")
+]
 Project = Annotated[
     Path | None,
     typer.Option("--project-dir", help="Your own copy of the dbt project, to change models in."),
@@ -231,6 +241,44 @@ def _runs_of(db: list[str], project_dir: Path | None, verbose: bool) -> dict[str
     with _progress("compiling", verbose) as (say, _):
         compiled = direct.compiled(find_project(project_dir), say, verbose)
     return direct.runs_of(db, compiled)
+
+
+@app.command(epilog="Example: docstokg-telemetry metrics --db t.sqlite3 --textfile slo.prom")
+def metrics(
+    db: Db = None,
+    run: Run = "latest",
+    runs: Runs = 1,
+    textfile: Annotated[
+        Path | None,
+        typer.Option("--textfile", help="Write to this file, in one step, for the node exporter."),
+    ] = None,
+    output_format: Annotated[
+        MetricsFormat, typer.Option("--output-format", help="prometheus or json.")
+    ] = MetricsFormat.prometheus,
+    project_dir: Project = None,
+    verbose: Verbose = False,
+) -> None:
+    """Print a run's metrics once, as Prometheus reads them; for batch jobs."""
+    import time
+
+    from exporter import direct, exposition, render, samples, warehouse
+    from exporter.paths import project_dir as find_project
+
+    project = find_project(project_dir)
+    with _progress("compiling", verbose) as (say, _):
+        compiled = direct.compiled(project, say, verbose)
+    collected = samples.collect(_names(db), run, runs, compiled, warehouse.models_version(project))
+    for skip in collected.skipped:
+        _complain(f"skipped {skip.path}: {skip.reason}")
+    own = samples.about(collected, time.time())
+    content = exposition.text([*collected.samples, *own])
+    if output_format is MetricsFormat.json:
+        render.print_json(collected.as_json())
+    elif textfile is None:
+        sys.stdout.write(content.decode())
+    if textfile is not None:
+        exposition.write_textfile(textfile, content)
+    raise typer.Exit(1 if collected.skipped else 0)
 
 
 def _names(db: list[str] | None) -> list[str]:

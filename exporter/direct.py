@@ -21,18 +21,18 @@ from typing import Any
 import duckdb
 
 from exporter import warehouse
-from exporter.direct_find import find, runs_of_file
+from exporter.direct_find import find, latest_runs, runs_of_file
 from exporter.direct_read import raw_views, reading
 from exporter.errors import ModelError, SourceError, one_line
 from exporter.loader import unreadable
 from exporter.paths import warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
-from exporter.results import SUMMARY_MODELS
+from exporter.results import SAMPLES_MODEL, SUMMARY_MODELS
 from exporter.sources import Skipped, Source, attached, expand
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
-_FORMAT = 2
+_FORMAT = 3
 #: What the names of raw relations begin with among the things that a model depends on.
 _RAW = "raw."
 
@@ -45,12 +45,14 @@ class Direct:
         connection: relations have the names they have in the warehouse.
         run_id: the run they are about.
         path: the file it lives in.
+        read: the files that could be read.
         skipped: sources that could not be read.
     """
 
     connection: duckdb.DuckDBPyConnection
     run_id: str
     path: str
+    read: list[str]
     skipped: list[Skipped]
 
 
@@ -89,7 +91,7 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
 
 @contextmanager
 def opened(
-    names: Sequence[str], run: str, compiled_models: Path, wanted: Iterable[str]
+    names: Sequence[str], run: str, compiled_models: Path, wanted: Sequence[str]
 ) -> Iterator[Direct]:
     """Read one run out of the named sources and build the wanted models over it.
 
@@ -114,13 +116,35 @@ def opened(
             if not probe.sources:
                 raise SourceError(unreadable(names, skipped))
             found = find(connection, probe.sources, run, partial(_runs_by_models, models), skipped)
-            with reading(connection, found, models.columns) as underway:
+            with reading(connection, found, models.raw_columns(wanted)) as underway:
                 try:
                     models.build(connection, wanted, underway=underway)
                 except ENGINE_ERRORS as error:
                     where = found.source.path
                     raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
-        yield Direct(connection, found.run_id, found.source.path, skipped)
+        files = [source.path for source in probe.sources]
+        yield Direct(connection, found.run_id, found.source.path, files, skipped)
+    finally:
+        connection.close()
+
+
+def latest_of(names: Sequence[str], count: int, compiled_models: Path) -> list[tuple[str, float]]:
+    """Return the latest runs in the named sources, the latest first, each with its last time.
+
+    Raises:
+        SourceError: not one source could be read, or they hold no run at all.
+    """
+    models = Models(compiled_models.read_text())
+    connection = warehouse.connect(("sqlite_scanner",))
+    try:
+        _prepare(connection)
+        paths, missing = expand(names)
+        with attached(connection, paths) as probe:
+            if not probe.sources:
+                raise SourceError(unreadable(names, [*missing, *probe.skipped]))
+            by_models = partial(_runs_by_models, models)
+            found = latest_runs(connection, probe.sources, by_models, [])
+            return [(run.run_id, run.latest) for run in found[:count]]
     finally:
         connection.close()
 
@@ -142,7 +166,7 @@ def runs_of(names: Sequence[str], compiled_models: Path) -> dict[str, set[str]]:
 
 
 def _with_columns(text: str) -> str:
-    """Add to the compiled models which raw columns a summary reads, by asking DuckDB's planner."""
+    """Add to the compiled models the raw columns that each answer reads, by asking DuckDB."""
     content = json.loads(text)
     connection = duckdb.connect(":memory:")
     try:
@@ -153,18 +177,20 @@ def _with_columns(text: str) -> str:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
             connection.execute(f"create table lake.raw.{table} ({columns})")
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
-        Models(text).build(connection, SUMMARY_MODELS, only_views=True)
-        used: dict[str, set[str]] = {table: set() for table in TABLES}
-        for model in SUMMARY_MODELS:
+        answers = (*SUMMARY_MODELS, SAMPLES_MODEL)
+        Models(text).build(connection, answers, only_views=True)
+        content["columns"] = {}
+        for model in answers:
+            used: dict[str, set[str]] = {table: set() for table in TABLES}
             selected = "count(*)" if model == "rejected_rows" else "*"
             relation = f"lake.{_schema_of(content, model)}.{model}"
             plan = connection.execute(
                 f"explain (format json) select {selected} from {relation}"
             ).fetchall()
             _collect(json.loads(plan[0][1]), used)
+            content["columns"][model] = {table: sorted(found) for table, found in used.items()}
     finally:
         connection.close()
-    content["columns"] = {table: sorted(columns) for table, columns in used.items()}
     return json.dumps(content)
 
 
@@ -193,8 +219,16 @@ class Models:
         content: dict[str, Any] = json.loads(text)
         self.models = {model["name"]: model for model in content["models"]}
         self.seeds = {seed["name"]: seed for seed in content["seeds"]}
-        self.columns: dict[str, list[str]] = content.get("columns", {})
+        self._columns: dict[str, dict[str, list[str]]] = content.get("columns", {})
         self._built: set[str] = set()
+
+    def raw_columns(self, wanted: Iterable[str]) -> dict[str, set[str]]:
+        """Return which columns of the raw tables the wanted models read."""
+        used: dict[str, set[str]] = {table: set() for table in TABLES}
+        for model in wanted:
+            for table, columns in self._columns[model].items():
+                used[table].update(columns)
+        return used
 
     def build(
         self,

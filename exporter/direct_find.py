@@ -85,21 +85,49 @@ def find(
         holders = [found for s in sources if (found := _holder(connection, s, run)) is not None]
         if len(holders) == 1:
             return holders[0]
+    everything = latest_runs(connection, sources, runs_by_models, skipped)
+    for found in everything:
+        if run in ("latest", found.run_id):
+            return found
+    raise NoSuchRun(
+        f"run {run!r} is not in {_names(sources)} "
+        f"({len(everything)} runs; the latest is {everything[0].run_id!r})"
+    )
+
+
+def latest_runs(
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[Source],
+    runs_by_models: RunsByModels,
+    skipped: list[Skipped],
+) -> list[Found]:
+    """Return all runs, each once, the one whose events are the latest first.
+
+    Args:
+        connection: has the sources attached.
+        sources: the files to look into.
+        runs_by_models: as in `find`.
+        skipped: takes the files that could not be read.
+
+    Raises:
+        SourceError: the files hold no run at all.
+    """
     everything: list[Found] = []
     for source in sources:
         try:
             everything += _runs(connection, source, runs_by_models)
         except ENGINE_ERRORS as error:
             skipped.append(Skipped(source.path, one_line(error, 160)))
-    names = ", ".join(source.path for source in sources[:3])
     if not everything:
-        raise SourceError(f"no run in {names}")
-    candidates = [found for found in everything if run in ("latest", found.run_id)]
-    if not candidates:
-        latest = max(everything, key=_when).run_id
-        count = len({found.run_id for found in everything})
-        raise NoSuchRun(f"run {run!r} is not in {names} ({count} runs; the latest is {latest!r})")
-    return max(candidates, key=_when)
+        raise SourceError(f"no run in {_names(sources)}")
+    by_run: dict[str, Found] = {}
+    for found in sorted(everything, key=_when, reverse=True):
+        by_run.setdefault(found.run_id, found)
+    return list(by_run.values())
+
+
+def _names(sources: Sequence[Source]) -> str:
+    return ", ".join(source.path for source in sources[:3])
 
 
 def runs_of_file(

@@ -19,6 +19,8 @@ SUMMARY_MODELS = (
     "slo_verdicts",
     "rejected_rows",
 )
+#: The model whose rows are the samples that Prometheus is told.
+SAMPLES_MODEL = "metric_samples"
 
 Row = dict[str, Any]
 

@@ -240,13 +240,13 @@ samples as (
                 {'resolver': 'resolver'}
             ) }},
             {{ metric(
-                'docstokg_resolver_ttfp_ms', 'untyped', 'ttfp_p50_ms',
-                'Time to the first success, of artifacts whose first success a resolver had, ms.',
+                'docstokg_resolver_ttfp_seconds', 'untyped', 'ttfp_p50_ms / 1000',
+                'Time to the first success, of artifacts whose first success a resolver had, seconds.',
                 {'resolver': 'resolver', 'quantile': "'p50'"}
             ) }},
             {{ metric(
-                'docstokg_resolver_ttfp_ms', 'untyped', 'ttfp_p95_ms',
-                'Time to the first success, of artifacts whose first success a resolver had, ms.',
+                'docstokg_resolver_ttfp_seconds', 'untyped', 'ttfp_p95_ms / 1000',
+                'Time to the first success, of artifacts whose first success a resolver had, seconds.',
                 {'resolver': 'resolver', 'quantile': "'p95'"}
             ) }},
         ], max_depth := 2),
@@ -261,13 +261,13 @@ samples as (
                 {'host': 'host'}
             ) }},
             {{ metric(
-                'docstokg_host_latency_ms', 'untyped', 'latency_p50_ms',
-                'Latency of network requests to a host, ms.',
+                'docstokg_host_latency_seconds', 'untyped', 'latency_p50_ms / 1000',
+                'Latency of network requests to a host, seconds.',
                 {'host': 'host', 'quantile': "'p50'"}
             ) }},
             {{ metric(
-                'docstokg_host_latency_ms', 'untyped', 'latency_p95_ms',
-                'Latency of network requests to a host, ms.',
+                'docstokg_host_latency_seconds', 'untyped', 'latency_p95_ms / 1000',
+                'Latency of network requests to a host, seconds.',
                 {'host': 'host', 'quantile': "'p95'"}
             ) }},
             {{ metric(
