@@ -270,7 +270,7 @@ def metrics(
     collected = samples.collect(_names(db), run, runs, compiled, warehouse.models_version(project))
     for skip in collected.skipped:
         _complain(f"skipped {skip.path}: {skip.reason}")
-    own = samples.about(collected, time.time())
+    own = [*samples.about(collected), samples.refreshed(time.time())]
     content = exposition.text([*collected.samples, *own])
     if output_format is MetricsFormat.json:
         render.print_json(collected.as_json())
@@ -279,6 +279,49 @@ def metrics(
     if textfile is not None:
         exposition.write_textfile(textfile, content)
     raise typer.Exit(1 if collected.skipped else 0)
+
+
+@app.command(epilog="Example: docstokg-telemetry serve --db 'runs/*/manifest.sqlite3' --port 9108")
+def serve(
+    db: Db = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="TCP port.")] = 9108,
+    poll: Annotated[
+        float,
+        typer.Option("--poll", min=0.1, max=86400, help="Seconds between looks at the files."),
+    ] = 10.0,
+    run_id: Annotated[
+        str, typer.Option("--run-id", "--run", help="A run id, or latest: follow the newest run.")
+    ] = "latest",
+    runs: Runs = 1,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 opens it to the network.")
+    ] = "127.0.0.1",
+    web_config: Annotated[
+        Path | None,
+        typer.Option("--web-config", help="TLS and passwords, as other Prometheus exporters do."),
+    ] = None,
+    build_every: Annotated[
+        float,
+        typer.Option(
+            "--build-every", min=0, help="Least seconds between builds of the warehouse; 0: none."
+        ),
+    ] = 300.0,
+    project_dir: Project = None,
+) -> None:
+    """Serve the metrics of the latest run to Prometheus, following files as they change."""
+    from exporter.follow import Settings
+    from exporter.paths import project_dir as find_project
+    from exporter.serve import serve as serve_metrics
+
+    names = _names(db)
+    if not names:
+        raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
+    for name, value in (("--poll", poll), ("--build-every", build_every)):
+        if not math.isfinite(value):
+            raise UsageError(f"{name} is a number of seconds, such as 10")
+    find_project(project_dir)
+    settings = Settings(tuple(names), run_id, runs, poll, build_every, project_dir)
+    serve_metrics(settings, host, port, web_config)
 
 
 def _names(db: list[str] | None) -> list[str]:

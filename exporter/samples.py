@@ -202,23 +202,22 @@ def build_info(models: str) -> Sample:
     )
 
 
-def about(collected: Collected, ended: float) -> list[Sample]:
-    """Return what the exporter says of one collection.
-
-    Args:
-        collected: the collection.
-        ended: when it was done, Unix seconds.
-    """
+def about(collected: Collected) -> list[Sample]:
+    """Return what the exporter says of where samples come from."""
     files = "docstokg_exporter_source_files"
     told = "Telemetry files that could be read, and sources that could not."
     return [
         build_info(collected.models),
         gauge(files, told, len(collected.read), state="read"),
         gauge(files, told, len(collected.skipped), state="skipped"),
-        gauge(
-            "docstokg_exporter_last_refresh_timestamp_seconds",
-            "When the last refresh ended, Unix time.",
-            ended,
-        ),
         gauge("docstokg_exporter_samples", "Samples of runs.", len(collected.samples)),
     ]
+
+
+def refreshed(ended: float) -> Sample:
+    """Return the sample that tells when the samples were collected, Unix seconds."""
+    return gauge(
+        "docstokg_exporter_last_refresh_timestamp_seconds",
+        "When the last refresh of the samples ended, Unix time.",
+        ended,
+    )

@@ -1,0 +1,371 @@
+"""Follows telemetry files: looks at them often, and has another process read them when they change.
+
+DuckDB and dbt run in processes of their own. So a scrape never waits for them, a crash of theirs
+ends one refresh and not the exporter, and the memory that they took is given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from prometheus_client import ProcessCollector
+from prometheus_client.metrics_core import Metric
+
+from exporter.exposition import Exposition, series
+from exporter.samples import Collected, Sample, about, families, gauge
+from exporter.sources import Skipped, expand
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which a process that reads or builds is given up.
+_PATIENCE = 1_800.0
+#: Longest wait, in seconds, before what failed is tried again though nothing changed.
+_LONGEST_RETRY = 60.0
+#: The memory, processor time and open files of this process.
+_PROCESS = ProcessCollector(registry=None)
+#: How much less of the processor a build takes than a refresh.
+_NICE = 10
+
+#: What a file looked like: device, inode, size and time of the file and of its WAL.
+Look = dict[str, tuple[int, ...]]
+
+
+@dataclass
+class Job:
+    """What is known of one kind of work: refreshing the samples, or building the warehouse.
+
+    Attributes:
+        successes: how often it was done.
+        failures: how often it failed.
+        ended: when it last ended, Unix seconds; None before.
+        seconds: how long it took.
+        problem: why it failed the last time; empty if it did not.
+    """
+
+    successes: int = 0
+    failures: int = 0
+    ended: float | None = None
+    seconds: float = 0.0
+    problem: str = ""
+
+    def end(self, began: float, problem: str = "") -> None:
+        """Note that it ended, and why it failed if it did.
+
+        Args:
+            began: of the monotonic clock.
+            problem: one line; empty for success.
+        """
+        self.ended, self.seconds, self.problem = time.time(), time.monotonic() - began, problem
+        if problem:
+            self.failures += 1
+        else:
+            self.successes += 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to follow.
+
+    Attributes:
+        names: files, folders and globs.
+        run: a run id, or ``latest``.
+        runs: how many of the latest runs.
+        poll: seconds between looks.
+        build_every: least seconds between builds of the warehouse; 0 for none.
+        project: the analyst's own copy of the dbt project, if any.
+    """
+
+    names: tuple[str, ...]
+    run: str = "latest"
+    runs: int = 1
+    poll: float = 10.0
+    build_every: float = 300.0
+    project: Path | None = None
+
+
+def look(names: Sequence[str]) -> Look:
+    """Return what the named files look like now; what cannot be looked at looks empty."""
+    seen: Look = {}
+    files, missing = expand(names)
+    for skip in missing:
+        seen[skip.path] = ()
+    for path, _ in files:
+        facts: list[int] = []
+        for file in (path, f"{path}-wal"):
+            with contextlib.suppress(OSError):
+                state = os.stat(file)
+                # a reader leaves an empty WAL behind: nothing changed
+                if state.st_size > 0:
+                    facts += [state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns]
+        seen[path] = tuple(facts)
+    return seen
+
+
+@dataclass
+class Follower:
+    """The samples in memory, and how well they are kept up to date.
+
+    Attributes:
+        settings: what to follow.
+    """
+
+    settings: Settings
+    _exposition: Exposition = field(default_factory=lambda: Exposition(()))
+    _collected: Collected | None = None
+    _refresh: Job = field(default_factory=Job)
+    _build: Job = field(default_factory=Job)
+    _seen: Look | None = None
+    _skipped: list[Skipped] = field(default_factory=list)
+    _current_at: float | None = None
+    _retry_at: float = 0.0
+    _retry_wait: float = 0.0
+    _is_unbuilt: bool = False
+    _build_at: float = 0.0
+    _building: asyncio.Task[None] | None = None
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def follow(self) -> None:
+        """Look, and refresh what changed, for ever."""
+        try:
+            while True:
+                began = time.monotonic()
+                try:
+                    await self._poll()
+                except Exception:  # whatever happens, the next look is tried
+                    log.exception("a look at the sources failed")
+                left = self.settings.poll - (time.monotonic() - began)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), max(left, 0.05))
+                self._wake.clear()
+        finally:
+            if self._building:
+                self._building.cancel()
+
+    def refresh_now(self) -> None:
+        """Have everything read again at once, changed or not."""
+        self._seen = None
+        self._wake.set()
+
+    async def _poll(self) -> None:
+        seen = await asyncio.to_thread(look, self.settings.names)
+        now = time.monotonic()
+        is_due = self._retry_wait > 0 and now >= self._retry_at
+        if seen != self._seen or is_due:
+            if seen != self._seen:
+                self._retry_wait = 0.0
+            await self._read(seen)
+        elif not self._refresh.problem:
+            self._current_at = time.time()
+        self._build_if_due()
+
+    async def _read(self, seen: Look) -> None:
+        """Have the samples collected, and put them in the place of those in memory."""
+        looked_at, began = time.time(), time.monotonic()
+        self._seen = seen
+        problem = ""
+        try:
+            collected = await self._collect()
+            self._skipped = collected.skipped
+            problem = self._lost(collected)
+            if not problem:
+                self._swap(collected)
+                self._current_at = looked_at
+        except _Failed as error:
+            problem = str(error)
+        if problem and problem != self._refresh.problem:
+            log.warning("refresh failed: %s", problem)
+        self._refresh.end(began, problem)
+        if problem or self._skipped:
+            self._retry_wait = min(max(self._retry_wait * 2, self.settings.poll), _LONGEST_RETRY)
+            self._retry_at = time.monotonic() + self._retry_wait
+        else:
+            self._retry_wait = 0.0
+
+    async def _collect(self) -> Collected:
+        settings = self.settings
+        arguments = ["metrics", "--output-format", "json"]
+        arguments += ["--run", settings.run, "--runs", str(settings.runs)]
+        answer = await self._tool([*arguments, *self._common()], good=(0, 1))
+        try:
+            return Collected.from_json(answer)
+        except (ValueError, KeyError, TypeError) as error:
+            raise _Failed(f"the samples cannot be read: {error}") from None
+
+    def _lost(self, collected: Collected) -> str:
+        """Say which file was read before and is out of reach now; samples without it would lie."""
+        before = set(self._collected.read) if self._collected else set()
+        for skip in collected.skipped:
+            if skip.path in before or os.path.realpath(skip.path) in before:
+                return f"{skip.path}: {skip.reason}"
+        return ""
+
+    def _swap(self, collected: Collected) -> None:
+        """Put new samples in the place of the old ones in one step."""
+        before = {
+            key: sample.value
+            for key, sample in series(self._collected.samples if self._collected else ())
+            if sample.type == "counter"
+        }
+        samples = [
+            sample if before.get(key, 0.0) <= sample.value else replace(sample, value=before[key])
+            for key, sample in series(collected.samples)
+        ]
+        self._exposition = Exposition(samples)
+        if self._collected is None or self._collected.runs != collected.runs:
+            log.info("serving run %s", ", ".join(collected.runs))
+        self._collected = collected
+        self._is_unbuilt = True
+
+    def _build_if_due(self) -> None:
+        """Start to build and publish the warehouse when there is something new for it."""
+        if not (self.settings.build_every and self._is_unbuilt):
+            return
+        if self._building is not None and not self._building.done():
+            return
+        if time.monotonic() >= self._build_at:
+            self._is_unbuilt = False
+            self._build_at = time.monotonic() + self.settings.build_every
+            self._building = asyncio.create_task(self._build_warehouse())
+
+    async def _build_warehouse(self) -> None:
+        began, problem = time.monotonic(), ""
+        try:
+            # 1 is a file that was skipped, which the refresh tells of, or a test that failed
+            await self._tool(["run", *self._common()], good=(0,), nice=_NICE)
+        except _Failed as error:
+            problem = str(error)
+            log.warning("building the warehouse failed: %s", problem)
+        self._build.end(began, problem)
+
+    def _common(self) -> list[str]:
+        arguments = []
+        for name in self.settings.names:
+            arguments += ["--db", name]
+        if self.settings.project is not None:
+            arguments += ["--project-dir", str(self.settings.project)]
+        return arguments
+
+    async def _tool(self, arguments: Sequence[str], good: Sequence[int], nice: int = 0) -> str:
+        """Run the command line; return what it prints.
+
+        Raises:
+            _Failed: it ended otherwise, or not at all.
+        """
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "exporter", *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            if nice:
+                with contextlib.suppress(OSError):
+                    os.setpriority(os.PRIO_PROCESS, process.pid, nice)
+            out, err = await asyncio.wait_for(process.communicate(), _PATIENCE)
+        except TimeoutError:
+            raise _Failed(f"{arguments[0]} took longer than {_PATIENCE:g} s") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        if process.returncode not in good:
+            lines = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
+            last = lines[-1].removeprefix("error: ") if lines else "no reason given"
+            raise _Failed(f"{last} (exit code {process.returncode})")
+        return out.decode(errors="replace")
+
+    def body(self, accept: str, is_gzip: bool) -> tuple[bytes, str]:
+        """Return the exposition and its content type."""
+        return self._exposition.body(accept, is_gzip, self._own())
+
+    def is_ready(self) -> bool:
+        """Tell whether there are samples of a run."""
+        return self._collected is not None
+
+    def _own(self) -> list[Metric]:
+        """Return what the exporter says of itself now."""
+        samples = [
+            gauge(
+                "docstokg_exporter_poll_interval_seconds",
+                "Seconds between looks at the sources.",
+                self.settings.poll,
+            )
+        ]
+        if self._collected is not None:
+            samples += about(replace(self._collected, skipped=self._skipped))
+        if self._current_at is not None:
+            samples.append(
+                gauge(
+                    "docstokg_exporter_data_age_seconds",
+                    "Since the samples were last known to be what the sources hold.",
+                    max(time.time() - self._current_at, 0.0),
+                )
+            )
+        what = "refresh of the samples"
+        samples += _told("exporter", "refresh", "refreshes", what, self._refresh)
+        if self._build.ended is not None:
+            samples += _told("warehouse", "build", "builds", "build of the warehouse", self._build)
+        return [*families(samples), *_PROCESS.collect()]
+
+    def state(self) -> list[tuple[str, str]]:
+        """Return what a person wants to know, as names and values."""
+        shown = [("Sources", ", ".join(self.settings.names))]
+        if self._collected is None:
+            shown.append(("Runs", "no samples yet"))
+        else:
+            shown.append(("Runs", ", ".join(self._collected.runs)))
+            shown.append(("Samples", f"{len(self._collected.samples):,}"))
+            shown.append(("Files read", f"{len(self._collected.read):,}"))
+        if self._current_at is not None:
+            shown.append(("Age of the samples", f"{time.time() - self._current_at:.0f} s"))
+        shown += [("Skipped", f"{skip.path}: {skip.reason}") for skip in self._skipped]
+        for name, job in (("Last refresh", self._refresh), ("Last build", self._build)):
+            if job.ended is not None:
+                ended = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(job.ended))
+                how = f"failed: {job.problem}" if job.problem else "succeeded"
+                shown.append((name, f"{ended}, {job.seconds:.1f} s, {how}"))
+        return shown
+
+
+class _Failed(Exception):
+    """A process did not do what it was started for; the message is one line."""
+
+
+def _told(subject: str, noun: str, plural: str, what: str, job: Job) -> list[Sample]:
+    """Return the samples of a job, such as docstokg_exporter_refresh_success."""
+    prefix = f"docstokg_{subject}"
+    samples = [
+        Sample(
+            f"{prefix}_{plural}_total",
+            "counter",
+            f"Times that the {what} ended, by result.",
+            {"result": result},
+            count,
+        )
+        for result, count in (("success", job.successes), ("failure", job.failures))
+    ]
+    if job.ended is not None:
+        samples += [
+            gauge(
+                f"{prefix}_{noun}_success", f"1 when the last {what} succeeded.", not job.problem
+            ),
+            gauge(
+                f"{prefix}_{noun}_duration_seconds",
+                f"How long the last {what} took.",
+                job.seconds,
+            ),
+            gauge(
+                f"{prefix}_last_{noun}_timestamp_seconds",
+                f"When the last {what} ended, Unix time.",
+                job.ended,
+            ),
+        ]
+    return samples
