@@ -126,6 +126,8 @@ async def _serve(
     serving = asyncio.create_task(serve_asgi(app, server, shutdown_trigger=ended.wait))
     await asyncio.wait({following, serving, asyncio.create_task(ended.wait())},
                        return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+    # what clients are cut off from is nothing to report
+    loop.set_exception_handler(lambda _loop, _context: None)
     following.cancel()
     await asyncio.wait({following, serving}, timeout=_END_SECONDS)
     if not ended.is_set():
