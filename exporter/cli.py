@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from exporter import __version__, output
 from exporter.errors import TelemetryError, UsageError, one_line
+from exporter.process import without_pandas
 
 if TYPE_CHECKING:
     from exporter.results import Summary
@@ -270,7 +270,8 @@ def metrics(
     collected = samples.collect(_names(db), run, runs, compiled, warehouse.models_version(project))
     for skip in collected.skipped:
         _complain(f"skipped {skip.path}: {skip.reason}")
-    own = [*samples.about(collected), samples.refreshed(time.time())]
+    found = (len(collected.read), len(collected.skipped), len(collected.samples))
+    own = [*samples.about(collected.models, *found), samples.refreshed(time.time())]
     content = exposition.text([*collected.samples, *own])
     if output_format is MetricsFormat.json:
         render.print_json(collected.as_json())
@@ -433,17 +434,10 @@ def _usage(error: typer.TyperException) -> str:
     return f"{what[:1].lower()}{what[1:]}: see {command} --help"
 
 
-def _without_pandas() -> None:
-    """Spare DuckDB's search, at every value that it takes, for a pandas that is not installed."""
-    modules: dict[str, Any] = sys.modules
-    if find_spec("pandas") is None:
-        modules["pandas"] = None
-
-
 def main() -> None:
     """Run the command line; every error becomes one line on stderr and exit code 2."""
     output.guard()
-    _without_pandas()
+    without_pandas()
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         sys.stdout.flush()

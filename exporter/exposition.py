@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from exporter.errors import TelemetryError
@@ -19,7 +20,8 @@ from exporter.samples import Sample, families
 
 #: What ends an OpenMetrics exposition, once.
 _EOF = b"# EOF\n"
-_GZIP = 31  # zlib's number for a gzip header around 32 KiB windows
+#: RFC 1952: deflate, no name, no time, any system.
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 class _Families(Collector):
@@ -38,17 +40,55 @@ def text(samples: Iterable[Sample]) -> bytes:
     return bytes(generate_latest(_Families(families(samples))))
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """Samples in one format.
+
+    Attributes:
+        plain: the text, without what ends it.
+        packed: a gzip header and the text compressed, up to a place where more can be put.
+        checksum: the CRC-32 of the text.
+    """
+
+    plain: bytes
+    packed: bytes
+    checksum: int
+
+    @classmethod
+    def of(cls, plain: bytes) -> Rendered:
+        """Compress a text."""
+        packer = zlib.compressobj(6, wbits=-zlib.MAX_WBITS)
+        body = packer.compress(plain) + packer.flush(zlib.Z_FULL_FLUSH)
+        return cls(plain, _GZIP_HEADER + body, zlib.crc32(plain))
+
+    def with_more(self, more: bytes, is_gzip: bool) -> bytes:
+        """Return the text with more behind it; the more alone is compressed now."""
+        if not is_gzip:
+            return self.plain + more
+        packer = zlib.compressobj(6, wbits=-zlib.MAX_WBITS)
+        length = (len(self.plain) + len(more)) & 0xFFFFFFFF
+        end = struct.pack("<II", zlib.crc32(more, self.checksum), length)
+        return self.packed + packer.compress(more) + packer.flush() + end
+
+
+@dataclass(frozen=True)
 class Exposition:
-    """The samples of runs, each format of them rendered and compressed once.
+    """The samples of runs, rendered and compressed once in each format.
 
     A scrape adds the few lines that the exporter says of itself to what is ready.
     """
 
-    def __init__(self, samples: Iterable[Sample]) -> None:
-        self._families = _Families(families(samples))
-        self._ready = lru_cache(maxsize=8)(self._prepare)
-        for accept in ("", "application/openmetrics-text; version=1.0.0"):
-            self._ready(accept)
+    text: Rendered
+    openmetrics: Rendered
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> Exposition:
+        """Render samples."""
+        ready = _Families(families(samples))
+        return cls(
+            Rendered.of(generate_latest(ready)),
+            Rendered.of(openmetrics.generate_latest(ready).removesuffix(_EOF)),
+        )
 
     def body(self, accept: str, is_gzip: bool, own: Sequence[Metric]) -> tuple[bytes, str]:
         """Return the exposition in the format that a client accepts, and its content type.
@@ -58,27 +98,10 @@ class Exposition:
             is_gzip: whether to compress it.
             own: families to add; their names are not among those of the runs.
         """
-        encode, content_type, ready, packed = self._ready(accept)
-        added = encode(_Families(own))
-        if not is_gzip:
-            return ready + added, content_type
-        packer = packed[1].copy()
-        return packed[0] + packer.compress(added) + packer.flush(), content_type
-
-    def _prepare(self, accept: str) -> tuple[Any, str, bytes, tuple[bytes, Any]]:
         encode, content_type = choose_encoder(accept)
-        ready = encode(self._families).removesuffix(_EOF)
-        packer = zlib.compressobj(6, wbits=_GZIP)
-        start = packer.compress(ready) + packer.flush(zlib.Z_SYNC_FLUSH)
-        return encode, content_type, ready, (start, packer)
-
-
-def series(
-    samples: Iterable[Sample],
-) -> Iterator[tuple[tuple[str, tuple[tuple[str, str], ...]], Sample]]:
-    """Yield samples with what names their series."""
-    for sample in samples:
-        yield (sample.name, tuple(sorted(sample.labels.items()))), sample
+        is_open = content_type.startswith("application/openmetrics-text")
+        ready = self.openmetrics if is_open else self.text
+        return ready.with_more(encode(_Families(own)), is_gzip), content_type
 
 
 def write_textfile(path: Path, content: bytes) -> None:

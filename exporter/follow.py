@@ -10,17 +10,18 @@ import asyncio
 import contextlib
 import logging
 import os
+import pickle
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client import ProcessCollector
 from prometheus_client.metrics_core import Metric
 
-from exporter.exposition import Exposition, series
-from exporter.samples import Collected, Sample, about, families, gauge
+from exporter.refresh import Refreshed, Request
+from exporter.samples import Sample, about, families, gauge
 from exporter.sources import Skipped, expand
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,8 @@ _PATIENCE = 1_800.0
 _LONGEST_RETRY = 60.0
 #: The memory, processor time and open files of this process.
 _PROCESS = ProcessCollector(registry=None)
-#: How much less of the processor a build takes than a refresh.
-_NICE = 10
+#: How far refreshes stand back behind scrapes, and builds behind refreshes, for the processor.
+_NICE_REFRESH, _NICE_BUILD = 5, 10
 
 #: What a file looked like: device, inode, size and time of the file and of its WAL.
 Look = dict[str, tuple[int, ...]]
@@ -118,12 +119,11 @@ class Follower:
     """
 
     settings: Settings
-    _exposition: Exposition = field(default_factory=lambda: Exposition(()))
-    _collected: Collected | None = None
+    _served: Refreshed = field(default_factory=Refreshed)
     _refresh: Job = field(default_factory=Job)
     _build: Job = field(default_factory=Job)
     _seen: Look | None = None
-    _skipped: list[Skipped] = field(default_factory=list)
+    _skipped: tuple[Skipped, ...] = ()
     _current_at: float | None = None
     _retry_at: float = 0.0
     _retry_wait: float = 0.0
@@ -172,11 +172,11 @@ class Follower:
         self._seen = seen
         problem = ""
         try:
-            collected = await self._collect()
-            self._skipped = collected.skipped
-            problem = self._lost(collected)
+            fresh = await self._refreshed()
+            self._skipped = fresh.skipped
+            problem = self._lost(fresh)
             if not problem:
-                self._swap(collected)
+                self._swap(fresh)
                 self._current_at = looked_at
         except _Failed as error:
             problem = str(error)
@@ -189,39 +189,33 @@ class Follower:
         else:
             self._retry_wait = 0.0
 
-    async def _collect(self) -> Collected:
+    async def _refreshed(self) -> Refreshed:
+        """Have another process collect and render the samples."""
         settings = self.settings
-        arguments = ["metrics", "--output-format", "json"]
-        arguments += ["--run", settings.run, "--runs", str(settings.runs)]
-        answer = await self._tool([*arguments, *self._common()], good=(0, 1))
+        request = Request(
+            settings.names, settings.run, settings.runs, settings.project, self._served.counters
+        )
+        answer = await _run("exporter.refresh", [], _NICE_REFRESH, pickle.dumps(request))
         try:
-            return Collected.from_json(answer)
-        except (ValueError, KeyError, TypeError) as error:
+            fresh = pickle.loads(answer)
+        except (pickle.UnpicklingError, EOFError) as error:
             raise _Failed(f"the samples cannot be read: {error}") from None
+        assert isinstance(fresh, Refreshed)
+        return fresh
 
-    def _lost(self, collected: Collected) -> str:
+    def _lost(self, fresh: Refreshed) -> str:
         """Say which file was read before and is out of reach now; samples without it would lie."""
-        before = set(self._collected.read) if self._collected else set()
-        for skip in collected.skipped:
+        before = set(self._served.read)
+        for skip in fresh.skipped:
             if skip.path in before or os.path.realpath(skip.path) in before:
                 return f"{skip.path}: {skip.reason}"
         return ""
 
-    def _swap(self, collected: Collected) -> None:
+    def _swap(self, fresh: Refreshed) -> None:
         """Put new samples in the place of the old ones in one step."""
-        before = {
-            key: sample.value
-            for key, sample in series(self._collected.samples if self._collected else ())
-            if sample.type == "counter"
-        }
-        samples = [
-            sample if before.get(key, 0.0) <= sample.value else replace(sample, value=before[key])
-            for key, sample in series(collected.samples)
-        ]
-        self._exposition = Exposition(samples)
-        if self._collected is None or self._collected.runs != collected.runs:
-            log.info("serving run %s", ", ".join(collected.runs))
-        self._collected = collected
+        if self._served.runs != fresh.runs:
+            log.info("serving run %s", ", ".join(fresh.runs))
+        self._served = fresh
         self._is_unbuilt = True
 
     def _build_if_due(self) -> None:
@@ -239,7 +233,7 @@ class Follower:
         began, problem = time.monotonic(), ""
         try:
             # 1 is a file that was skipped, which the refresh tells of, or a test that failed
-            await self._tool(["run", *self._common()], good=(0,), nice=_NICE)
+            await _run("exporter", ["run", *self._common()], _NICE_BUILD)
         except _Failed as error:
             problem = str(error)
             log.warning("building the warehouse failed: %s", problem)
@@ -253,42 +247,13 @@ class Follower:
             arguments += ["--project-dir", str(self.settings.project)]
         return arguments
 
-    async def _tool(self, arguments: Sequence[str], good: Sequence[int], nice: int = 0) -> str:
-        """Run the command line; return what it prints.
-
-        Raises:
-            _Failed: it ended otherwise, or not at all.
-        """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "exporter", *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            if nice:
-                with contextlib.suppress(OSError):
-                    os.setpriority(os.PRIO_PROCESS, process.pid, nice)
-            out, err = await asyncio.wait_for(process.communicate(), _PATIENCE)
-        except TimeoutError:
-            raise _Failed(f"{arguments[0]} took longer than {_PATIENCE:g} s") from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-        if process.returncode not in good:
-            lines = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
-            last = lines[-1].removeprefix("error: ") if lines else "no reason given"
-            raise _Failed(f"{last} (exit code {process.returncode})")
-        return out.decode(errors="replace")
-
     def body(self, accept: str, is_gzip: bool) -> tuple[bytes, str]:
         """Return the exposition and its content type."""
-        return self._exposition.body(accept, is_gzip, self._own())
+        return self._served.exposition.body(accept, is_gzip, self._own())
 
     def is_ready(self) -> bool:
         """Tell whether there are samples of a run."""
-        return self._collected is not None
+        return bool(self._served.runs)
 
     def _own(self) -> list[Metric]:
         """Return what the exporter says of itself now."""
@@ -299,8 +264,10 @@ class Follower:
                 self.settings.poll,
             )
         ]
-        if self._collected is not None:
-            samples += about(replace(self._collected, skipped=self._skipped))
+        served = self._served
+        if self.is_ready():
+            found = (len(served.read), len(self._skipped), served.samples)
+            samples += about(served.models, *found)
         if self._current_at is not None:
             samples.append(
                 gauge(
@@ -318,12 +285,9 @@ class Follower:
     def state(self) -> list[tuple[str, str]]:
         """Return what a person wants to know, as names and values."""
         shown = [("Sources", ", ".join(self.settings.names))]
-        if self._collected is None:
-            shown.append(("Runs", "no samples yet"))
-        else:
-            shown.append(("Runs", ", ".join(self._collected.runs)))
-            shown.append(("Samples", f"{len(self._collected.samples):,}"))
-            shown.append(("Files read", f"{len(self._collected.read):,}"))
+        shown.append(("Runs", ", ".join(self._served.runs) or "no samples yet"))
+        shown.append(("Samples", f"{self._served.samples:,}"))
+        shown.append(("Files read", f"{len(self._served.read):,}"))
         if self._current_at is not None:
             shown.append(("Age of the samples", f"{time.time() - self._current_at:.0f} s"))
         shown += [("Skipped", f"{skip.path}: {skip.reason}") for skip in self._skipped]
@@ -369,3 +333,41 @@ def _told(subject: str, noun: str, plural: str, what: str, job: Job) -> list[Sam
             ),
         ]
     return samples
+
+
+async def _run(module: str, arguments: Sequence[str], nice: int, sent: bytes = b"") -> bytes:
+    """Run a module of this package in a process of its own.
+
+    Args:
+        module: its name.
+        arguments: what it is called with.
+        nice: how far it stands back for the processor.
+        sent: what it reads.
+
+    Returns:
+        What it writes.
+
+    Raises:
+        _Failed: it ended with another exit code than 0, or not at all.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, nice)
+        out, err = await asyncio.wait_for(process.communicate(sent), _PATIENCE)
+    except TimeoutError:
+        raise _Failed(f"{module} took longer than {_PATIENCE:g} s") from None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+    if process.returncode != 0:
+        lines = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
+        last = lines[-1].removeprefix("error: ") if lines else "no reason given"
+        raise _Failed(f"{last} (exit code {process.returncode})")
+    return out

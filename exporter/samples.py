@@ -5,7 +5,6 @@ No metric of a run is named here: the model's rows say what each is called, mean
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -61,24 +60,21 @@ class Collected:
     models: str
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `from_json` takes."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> Collected:
-        """Return what another process collected.
-
-        Raises:
-            ValueError, KeyError, TypeError: the text is something else.
-        """
-        content = json.loads(text)
-        return cls(
-            runs=content["runs"],
-            samples=[Sample(**sample) for sample in content["samples"]],
-            read=content["read"],
-            skipped=[Skipped(**skip) for skip in content["skipped"]],
-            models=content["models"],
-        )
+        """Return them metric by metric, for scripts."""
+        metrics: dict[str, dict[str, Any]] = {}
+        for sample in self.samples:
+            metric = metrics.setdefault(
+                sample.name,
+                {"name": sample.name, "type": sample.type, "help": sample.help, "samples": []},
+            )
+            metric["samples"].append({"labels": sample.labels, "value": sample.value})
+        return {
+            "runs": self.runs,
+            "models": self.models,
+            "read": self.read,
+            "skipped": [asdict(skip) for skip in self.skipped],
+            "metrics": list(metrics.values()),
+        }
 
 
 def collect(names: Sequence[str], run: str, count: int, compiled: Path, models: str) -> Collected:
@@ -202,15 +198,22 @@ def build_info(models: str) -> Sample:
     )
 
 
-def about(collected: Collected) -> list[Sample]:
-    """Return what the exporter says of where samples come from."""
+def about(models: str, read: int, skipped: int, samples: int) -> list[Sample]:
+    """Return what the exporter says of where samples come from.
+
+    Args:
+        models: the digest of the models.
+        read: how many files were read.
+        skipped: how many sources could not be.
+        samples: how many samples of runs there are.
+    """
     files = "docstokg_exporter_source_files"
     told = "Telemetry files that could be read, and sources that could not."
     return [
-        build_info(collected.models),
-        gauge(files, told, len(collected.read), state="read"),
-        gauge(files, told, len(collected.skipped), state="skipped"),
-        gauge("docstokg_exporter_samples", "Samples of runs.", len(collected.samples)),
+        build_info(models),
+        gauge(files, told, read, state="read"),
+        gauge(files, told, skipped, state="skipped"),
+        gauge("docstokg_exporter_samples", "Samples of runs.", samples),
     ]
 
 
