@@ -58,6 +58,8 @@ def verdicts() -> Table:
         table("SLO verdicts", queries, columns)
         .description("In the unit of the SLO's name. An SLO without data has no value or verdict.")
         .span(10)
+        # what fails comes first
+        .sort_by(sorted_by("Verdict", descending=False))
         .override_by_name("Verdict", as_verdict())
     )
 

@@ -124,9 +124,9 @@ def table(title: str, queries: Sequence[Dataquery], columns: dict[str, str]) -> 
     )
 
 
-def sorted_by(column: str) -> list[Builder[TableSortByFieldState]]:
-    """Return the order of a table: the largest of a column first."""
-    return [common_builders.TableSortByFieldState().display_name(column).desc(True)]
+def sorted_by(column: str, descending: bool = True) -> list[Builder[TableSortByFieldState]]:
+    """Return the order of a table: the largest of a column first, or the smallest."""
+    return [common_builders.TableSortByFieldState().display_name(column).desc(descending)]
 
 
 def coloured() -> DynamicConfigValue:
