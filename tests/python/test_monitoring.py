@@ -1,26 +1,19 @@
-"""monitoring/: rules that fire when and only when they should, and files that tools accept."""
+"""Alert and recording rules: they fire when and only when they should, and are up to date."""
 
 from __future__ import annotations
 
 import csv
-import re
-import shlex
 import shutil
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import yaml
-
-from exporter.query import published
 
 from .conftest import ROOT
 from .support import promtool
 from .support.alert_cases import CASES, Case, target
-from .support.promtool import Alert, rule_test, times
-from .support.runs import Tool, record
+from .support.promtool import Alert, committed_rules, rule_test, runbook_base, times
 
 MONITORING = ROOT / "monitoring"
 GENERATED = [
@@ -29,18 +22,6 @@ GENERATED = [
     "monitoring/grafana/dashboards/docstokg.json",
 ]
 BAD_FROM = 5
-
-
-def committed_rules(name: str) -> list[dict[str, str]]:
-    """Return the rules of a committed file."""
-    groups = yaml.safe_load((promtool.RULES / name).read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-def runbook_base() -> str:
-    """Return the address of the runbooks, as alerts.yml sets it."""
-    found: str = yaml.safe_load((MONITORING / "alerts.yml").read_text())["runbooks"]
-    return found
 
 
 def firing(case: Case) -> list[Alert]:
@@ -110,8 +91,7 @@ def test_an_alert(case: Case, tmp_path: Path) -> None:
 
 def test_every_rule_has_a_case() -> None:
     rules = {
-        (rule["alert"], dict(rule["labels"]).get("subject", ""))
-        for rule in committed_rules("alerts.yml")
+        (rule["alert"], rule["labels"].get("subject", "")) for rule in committed_rules("alerts.yml")
     }
     assert rules == {(case.alert, case.subject) for case in CASES}
     assert len(committed_rules("alerts.yml")) == len(CASES)
@@ -120,14 +100,14 @@ def test_every_rule_has_a_case() -> None:
 def test_every_target_of_the_seed_has_an_alert() -> None:
     with (ROOT / "seeds" / "slo_targets.csv").open() as seed:
         wanted = [(row["slo"], row["scope"], row["subject"]) for row in csv.DictReader(seed)]
-    labels = [dict(rule["labels"]) for rule in committed_rules("alerts.yml")]
+    labels = [rule["labels"] for rule in committed_rules("alerts.yml")]
     found = [(row["slo"], row["scope"], row.get("subject", "")) for row in labels if "slo" in row]
     assert found == wanted
 
 
 def test_the_guides_alerts_are_as_the_guide_has_them() -> None:
     rules = {
-        rule["alert"]: (rule["expr"], rule["for"], dict(rule["labels"])["severity"])
+        rule["alert"]: (rule["expr"], rule["for"], rule["labels"]["severity"])
         for rule in reversed(committed_rules("alerts.yml"))
     }
     assert rules["DocsToKGYieldLow"] == ("docstokg_run_yield_pct < 85", "30m", "warning")
@@ -273,102 +253,7 @@ def test_a_missing_file_differs(project: Path) -> None:
     assert done.stdout.startswith(GENERATED[1])
 
 
-# -- what the tools say
-
-
 def test_promtool_accepts_the_rules() -> None:
     done = promtool.run("promtool", "check", "rules", *promtool.RULES.glob("*.yml"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAILED" not in done.stdout + done.stderr
-
-
-def test_promtool_accepts_the_configuration() -> None:
-    done = promtool.run("promtool", "check", "config", MONITORING / "prometheus/prometheus.yml")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 rule files found" in done.stdout
-
-
-def test_amtool_accepts_the_configuration() -> None:
-    done = promtool.run("amtool", "check-config", MONITORING / "alertmanager/alertmanager.yml")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("severity", ["warning", "critical"])
-def test_alerts_are_routed_by_severity(severity: str) -> None:
-    config = MONITORING / "alertmanager/alertmanager.yml"
-    done = promtool.run(
-        "amtool", "config", "routes", "test", f"--config.file={config}",
-        "alertname=DocsToKGYieldLow", f"severity={severity}",
-    )  # fmt: skip
-    assert done.stdout.strip() == f"docstokg-{severity}", done.stderr
-
-
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    unit = tmp_path / "docstokg-exporter.service"
-    text = (MONITORING / "systemd" / unit.name).read_text()
-    installed = Path(sys.executable).parent / "docstokg-telemetry"
-    unit.write_text(text.replace("/opt/docstokg-telemetry/.venv/bin/docstokg-telemetry",
-                                 str(installed)))  # fmt: skip
-    done = promtool.run("systemd-analyze", "verify", unit)
-    assert (done.returncode, unit.name in done.stderr) == (0, False), done.stderr
-    # 15 is 1.5 of systemd's "exposure level", which goes to 10.0
-    done = promtool.run("systemd-analyze", "security", "--offline=yes", "--threshold=15", unit)
-    assert done.returncode == 0, done.stdout[-500:]
-
-
-def test_the_unit_has_every_variable_it_uses() -> None:
-    unit = (MONITORING / "systemd/docstokg-exporter.service").read_text()
-    settings = (MONITORING / "systemd/docstokg-exporter.env").read_text()
-    (command,) = re.findall("^ExecStart=(.*)$", unit, re.MULTILINE)
-    used = set(re.findall(r"\$\{?([A-Z_]+)\}?", command)) | {"DOCSTOKG_WAREHOUSE"}
-    assert used == set(re.findall("^([A-Z_]+)=", settings, re.MULTILINE))
-    # the unit's StateDirectory
-    assert "\nDOCSTOKG_WAREHOUSE=/var/lib/docstokg-exporter\n" in settings
-
-
-# -- runbooks
-
-
-def test_every_alert_has_its_runbook() -> None:
-    for rule in committed_rules("alerts.yml"):
-        url = dict(rule["annotations"])["runbook_url"]
-        page = ROOT / "docs" / "runbooks" / url.removeprefix(runbook_base())
-        assert page.is_file(), url
-        assert rule["alert"] in page.read_text(), f"{page} does not name {rule['alert']}"
-
-
-def runbook_commands(page: Path) -> list[list[str]]:
-    """Return the commands of a page's bash blocks; blocks of sh are for the machine, not for us."""
-    blocks = re.findall("^ *```bash\n(.*?)```", page.read_text(), re.MULTILINE | re.DOTALL)
-    words = shlex.split(" ".join(blocks).replace("$RUN", "r").replace("$HOST", "cdn.example.org"))
-    starts = [place for place, word in enumerate(words) if word == "docstokg-telemetry"]
-    return [words[a + 1 : b] for a, b in pairwise([*starts, len(words)])]
-
-
-def test_the_commands_of_the_runbooks(
-    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record(tmp_path / "t.sqlite3", "r", good=10)
-    assert tool("run", "--db", tmp_path / "t.sqlite3").returncode == 0
-    monkeypatch.setenv("DOCSTOKG_WAREHOUSE", str(tmp_path / "warehouse"))
-    pages = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
-    commands = [command for page in pages for command in runbook_commands(page)]
-    assert len(commands) > 20
-    with published() as connection:
-        for command in commands:
-            if command[0] == "query":
-                assert command[1] == "--query"
-                assert len(command) == 3
-                connection.execute(command[2]).fetchall()
-    for command in commands:
-        if command[0] != "query":
-            done = tool(*command)
-            # the run that is shown fails, as runs with a runbook do
-            assert done.returncode == (1 if command[0] == "summary" else 0), done.stderr
-            assert done.stdout
-
-
-def test_links_between_pages_lead_somewhere() -> None:
-    for page in [*(ROOT / "docs").rglob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / link).exists(), (page, link)

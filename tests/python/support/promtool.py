@@ -32,6 +32,18 @@ def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+def committed_rules(name: str) -> list[dict[str, Any]]:
+    """Return the rules of a committed file."""
+    groups = yaml.safe_load((RULES / name).read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def runbook_base() -> str:
+    """Return the address of the runbooks, as alerts.yml sets it."""
+    found: str = yaml.safe_load((ROOT / "monitoring" / "alerts.yml").read_text())["runbooks"]
+    return found
+
+
 def times(value: float | None, minutes: int) -> str:
     """Return ``minutes`` samples of one value; None is no series."""
     if value is None:
