@@ -5,10 +5,10 @@ DEMO := demo
 
 export DOCSTOKG_WAREHOUSE ?= $(CURDIR)/warehouse
 
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test lint format monitoring bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready  ## make .venv with everything pinned, and compile the models
 
@@ -25,16 +25,20 @@ demo: setup  ## two real crawls, one of them degraded, and what telemetry says o
 test: setup  ## dbt's unit and data tests, and pytest over the whole commands
 	$(BIN)/pytest
 
-lint: setup  ## ruff, mypy and sqlfluff
+lint: setup  ## ruff, mypy, sqlfluff, and whether generated files are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint -q models
+	$(BIN)/python -m scripts.monitoring --check
 
 format: setup  ## put Python and SQL into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/sqlfluff fix -q models
+
+monitoring: setup  ## make alert rules and dashboard of the SLO seed
+	$(BIN)/python -m scripts.monitoring
 
 bench: setup  ## figures against plain sqlite3 and DuckDB, as a table and JSON
 	$(BIN)/python -m scripts.bench

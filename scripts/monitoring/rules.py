@@ -1,0 +1,85 @@
+"""Prometheus' rule files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from scripts.monitoring.settings import Settings, SloAlert
+from scripts.monitoring.targets import Target, named_subjects
+
+_HEADER = "# Made by `make monitoring` of seeds/slo_targets.csv and monitoring/alerts.yml.\n"
+
+
+def alerts(targets: list[Target], settings: Settings) -> str:
+    """Return alerts.yml: one rule per row of the seed, then the alerts about telemetry."""
+    slos = [_slo_rule(target, targets, settings) for target in targets]
+    telemetry = [
+        {
+            "alert": alert.alert,
+            "expr": alert.expr,
+            "for": alert.wait,
+            "labels": {"severity": alert.severity},
+            "annotations": {
+                "summary": alert.summary,
+                "description": alert.description,
+                "runbook_url": _runbook(alert.runbook, settings),
+            },
+        }
+        for alert in settings.telemetry
+    ]
+    return _file({"docstokg-slos": slos, "docstokg-telemetry": telemetry})
+
+
+def recordings(settings: Settings) -> str:
+    """Return recording.yml."""
+    rules = [{"record": rule.record, "expr": rule.expr} for rule in settings.recordings]
+    return _file({"docstokg-recordings": rules})
+
+
+def _slo_rule(target: Target, targets: list[Target], settings: Settings) -> dict[str, Any]:
+    """Return the rule that fires exactly for the series that one row of the seed judges."""
+    alert = settings.slo_alert(target.slo, target.scope)
+    value = settings.value(target.unit)
+    # rules of one name differ in their labels, so that Prometheus tells them apart
+    subject = {"subject": target.subject} if target.subject else {}
+    who = "DocsToKG" if target.scope == "run" else f"{{{{ $labels.{alert.subject_label} }}}}"
+    return {
+        "alert": alert.alert,
+        "expr": f"{_selector(target, targets, alert)} {target.missed}",
+        "for": alert.wait,
+        "labels": {"severity": alert.severity, "slo": target.slo, "scope": target.scope} | subject,
+        "annotations": {
+            "summary": f"{who} {alert.title} {value} (target {target.short})",
+            "description": f"{alert.meaning} Run {{{{ $labels.run_id }}}} has {value};"
+            f" the target is {target.spoken}.",
+            "runbook_url": _runbook(alert.runbook, settings),
+        },
+    }
+
+
+def _selector(target: Target, targets: list[Target], alert: SloAlert) -> str:
+    """Return the series of a target: its own subject's, or all that no other row names."""
+    label = alert.subject_label
+    if target.subject:
+        matchers = [f"{label}={json.dumps(target.subject)}"]
+    else:
+        named = named_subjects(targets, target.slo, target.scope)
+        matchers = [f"{label}!={json.dumps(subject)}" for subject in named]
+    name, _, own = alert.metric.partition("{")
+    matchers = [*filter(None, [own.removesuffix("}")]), *matchers]
+    return f"{name}{{{','.join(matchers)}}}" if matchers else name
+
+
+def _runbook(page: str, settings: Settings) -> str:
+    return f"{settings.runbooks}{page}.md"
+
+
+def _file(groups: dict[str, list[dict[str, Any]]]) -> str:
+    listed = [{"name": name, "rules": rules} for name, rules in groups.items()]
+    body: str = yaml.safe_dump(
+        {"groups": listed}, sort_keys=False, allow_unicode=True, width=float("inf")
+    )
+    return _HEADER + body

@@ -1,0 +1,259 @@
+"""Alert and recording rules: they fire when and only when they should, and are up to date."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT
+from .support import promtool
+from .support.alert_cases import CASES, Case, target
+from .support.promtool import Alert, committed_rules, rule_test, runbook_base, times
+
+MONITORING = ROOT / "monitoring"
+GENERATED = [
+    "monitoring/prometheus/rules/alerts.yml",
+    "monitoring/prometheus/rules/recording.yml",
+    "monitoring/grafana/dashboards/docstokg.json",
+]
+BAD_FROM = 5
+
+
+def firing(case: Case) -> list[Alert]:
+    """Return what promtool expects of a case that fires."""
+    return [
+        {
+            "exp_labels": {**case.labels, "severity": case.severity},
+            "exp_annotations": {
+                "summary": case.summary,
+                "description": case.description,
+                "runbook_url": f"{runbook_base()}{case.runbook}.md",
+            },
+        }
+    ]
+
+
+def generate(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the generator over a project."""
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.monitoring", "--root", root, *options],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of what the generator reads and writes."""
+    root = tmp_path / "project"
+    shutil.copytree(MONITORING, root / "monitoring")
+    shutil.copytree(ROOT / "seeds", root / "seeds")
+    return root
+
+
+# -- alerts
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert} {case.subject}".strip())
+def test_an_alert(case: Case, tmp_path: Path) -> None:
+    bad_min = case.ends_min or case.wait_min + 3
+    bad_until = BAD_FROM + bad_min
+    course = {}
+    for name, (good, bad) in case.series.items():
+        after = bad if case.ends_min else good
+        course[name] = f"{times(good, BAD_FROM)} {times(bad, bad_min)} {times(after, 3)}"
+    well = {name: times(good, case.wait_min + 20) for name, (good, _) in case.series.items()}
+    gone = {name: f"{values} stale" for name, values in well.items()}
+    late = f"{case.wait_min + 10}m"
+    without = firing(case) if case.fires_without_series else []
+    tests = [
+        rule_test(
+            course,
+            case.alert,
+            {
+                f"{BAD_FROM}m": [],
+                f"{BAD_FROM + case.wait_min - 1}m30s": [],
+                f"{BAD_FROM + case.wait_min}m": firing(case),
+                f"{bad_until - 1}m": firing(case),
+                f"{bad_until}m30s": [],
+            },
+        ),
+        rule_test(well, case.alert, {late: []}),
+        rule_test({}, case.alert, {late: without}),
+        rule_test(gone, case.alert, {f"{case.wait_min + 20}m30s": []}),
+    ]
+    promtool.check(tmp_path, tests)
+
+
+def test_every_rule_has_a_case() -> None:
+    rules = {
+        (rule["alert"], rule["labels"].get("subject", "")) for rule in committed_rules("alerts.yml")
+    }
+    assert rules == {(case.alert, case.subject) for case in CASES}
+    assert len(committed_rules("alerts.yml")) == len(CASES)
+
+
+def test_every_target_of_the_seed_has_an_alert() -> None:
+    with (ROOT / "seeds" / "slo_targets.csv").open() as seed:
+        wanted = [(row["slo"], row["scope"], row["subject"]) for row in csv.DictReader(seed)]
+    labels = [rule["labels"] for rule in committed_rules("alerts.yml")]
+    found = [(row["slo"], row["scope"], row.get("subject", "")) for row in labels if "slo" in row]
+    assert found == wanted
+
+
+def test_the_guides_alerts_are_as_the_guide_has_them() -> None:
+    rules = {
+        rule["alert"]: (rule["expr"], rule["for"], rule["labels"]["severity"])
+        for rule in reversed(committed_rules("alerts.yml"))
+    }
+    assert rules["DocsToKGYieldLow"] == ("docstokg_run_yield_pct < 85", "30m", "warning")
+    assert rules["DocsToKGTTFPHigh"] == (
+        'docstokg_run_ttfp_ms{quantile="p95"} > 20000', "30m", "warning",
+    )  # fmt: skip
+    # one host has a target of its own
+    assert rules["DocsToKGRateLimitRatio"] == (
+        'docstokg_host_http429_ratio{host!="web.archive.org"} > 2', "15m", "warning",
+    )  # fmt: skip
+
+
+def test_a_good_next_run_resolves_the_last_ones_alert(tmp_path: Path) -> None:
+    series = {
+        'docstokg_run_yield_pct{run_id="r"}': f"{times(10, 40)} stale",
+        'docstokg_run_yield_pct{run_id="next"}': f"_x40 {times(99, 60)}",
+    }
+    (case,) = [case for case in CASES if case.alert == "DocsToKGYieldLow"]
+    (alert,) = firing(case)
+    said = {
+        name: text.replace(f"{target('yield_pct', 'run') - 0.01:.2f}", "10.00")
+        for name, text in alert["exp_annotations"].items()
+    }
+    expected: dict[str, list[Alert]] = {"39m": [alert | {"exp_annotations": said}], "40m30s": []}
+    promtool.check(tmp_path, [rule_test(series, case.alert, expected)])
+
+
+def openings(tmp_path: Path, total: str, per_hour: str, expected: dict[str, float]) -> None:
+    """Check the recorded openings of the last hour at times."""
+    at = '{run_id="r",host="a.example"}'
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": f"docstokg_breaker_open_events_total{at}", "values": total},
+            {"series": f"docstokg_breaker_opens_per_hour{at}", "values": per_hour},
+        ],
+        "promql_expr_test": [
+            {
+                "expr": "run_host:docstokg_breaker_opens:last1h",
+                "eval_time": time,
+                "exp_samples": [
+                    {"labels": f"run_host:docstokg_breaker_opens:last1h{at}", "value": value}
+                ],
+            }
+            for time, value in expected.items()
+        ],
+    }
+    promtool.check(tmp_path, [test])
+
+
+def test_openings_before_the_first_scrape_count(tmp_path: Path) -> None:
+    openings(tmp_path, times(13, 90), times(13, 90), {"0m": 13, "59m": 13, "61m": 0})
+
+
+def test_openings_an_hour_before_the_first_scrape_do_not_raise_the_slos_figure(
+    tmp_path: Path,
+) -> None:
+    openings(tmp_path, times(40, 90), times(9, 90), {"0m": 9, "59m": 9, "61m": 0})
+
+
+def test_openings_are_counted_exactly(tmp_path: Path) -> None:
+    openings(tmp_path, "0+1x120", times(60, 121), {"30m": 30, "60m": 60, "120m": 60})
+
+
+def test_an_slo_without_an_entry_has_an_alert(project: Path, tmp_path: Path) -> None:
+    with (project / "seeds" / "slo_targets.csv").open("a") as seed:
+        seed.write("ttfp_p99_ms,run,,<=,60000,ms,ttfp_artifacts\n")
+        seed.write("cache_hit_pct,run_host,,>=,50,%,metadata_requests\n")
+        seed.write("cache_hit_pct,run_host,b.example,>=,20,%,metadata_requests\n")
+    assert generate(project).returncode == 0
+
+    def said(slo: str, scope: str, who: str, value: str, target: str, **labels: str) -> Alert:
+        sign, words = ("≥", "at least") if slo == "cache_hit_pct" else ("≤", "at most")
+        return {
+            "exp_labels": {
+                "severity": "warning", "slo": slo, "scope": scope, "run_id": "r", **labels
+            },
+            "exp_annotations": {
+                "summary": f"{who} {slo} {value} (target {sign} {target})",
+                "description": f"The run misses this SLO. Run r has {value};"
+                f" the target is {words} {target}.",
+                "runbook_url": f"{runbook_base()}slo.md",
+            },
+        }  # fmt: skip
+
+    def series(slo: str, scope: str, subject: str = "") -> str:
+        return (
+            f'docstokg_slo_value{{run_id="r",slo="{slo}",scope="{scope}",subject="{subject}"}}'
+        ).replace(',subject=""', "")
+
+    bad = {
+        series("ttfp_p99_ms", "run"): times(61_000, 40),
+        series("cache_hit_pct", "run_host", "a.example"): times(30, 40),
+        series("cache_hit_pct", "run_host", "b.example"): times(19, 40),
+    }
+    good = {
+        series("ttfp_p99_ms", "run"): times(60_000, 40),
+        series("cache_hit_pct", "run_host", "a.example"): times(50, 40),
+        series("cache_hit_pct", "run_host", "b.example"): times(20, 40),
+    }
+    expected = [
+        said("ttfp_p99_ms", "run", "DocsToKG", "1m 1s", "60 s"),
+        said("cache_hit_pct", "run_host", "a.example", "30.00 %", "50 %", subject="a.example"),
+        said("cache_hit_pct", "run_host", "b.example", "19.00 %", "20 %", subject="b.example"),
+    ]
+    tests = [
+        rule_test(bad, "DocsToKGSLOMissed", {"29m30s": [], "30m": expected}),
+        rule_test(good, "DocsToKGSLOMissed", {"35m": []}),
+        rule_test({}, "DocsToKGSLOMissed", {"35m": []}),
+    ]
+    rules = project / "monitoring" / "prometheus" / "rules"
+    promtool.check(tmp_path, tests, rules)
+    done = promtool.run("promtool", "check", "rules", *rules.glob("*.yml"))
+    assert "duplicate" not in done.stdout, done.stdout
+
+
+# -- generated files
+
+
+def test_committed_files_are_what_the_seed_gives() -> None:
+    done = generate(ROOT, "--check")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_a_changed_target_changes_the_files(project: Path) -> None:
+    seed = project / "seeds" / "slo_targets.csv"
+    seed.write_text(seed.read_text().replace("yield_pct,run,,>=,85", "yield_pct,run,,>=,99"))
+    done = generate(project, "--check")
+    assert done.returncode == 1
+    differing = [GENERATED[0], GENERATED[2]]
+    assert [line.split(" ")[0] for line in done.stdout.splitlines()] == differing
+    assert generate(project).returncode == 0
+    assert generate(project, "--check").returncode == 0
+    for path in GENERATED:
+        assert ((project / path).read_text() != (ROOT / path).read_text()) == (path in differing)
+    assert "docstokg_run_yield_pct < 99" in (project / GENERATED[0]).read_text()
+
+
+def test_a_missing_file_differs(project: Path) -> None:
+    (project / GENERATED[1]).unlink()
+    done = generate(project, "--check")
+    assert done.returncode == 1
+    assert done.stdout.startswith(GENERATED[1])
+
+
+def test_promtool_accepts_the_rules() -> None:
+    done = promtool.run("promtool", "check", "rules", *promtool.RULES.glob("*.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAILED" not in done.stdout + done.stderr
