@@ -12,7 +12,6 @@ from pathlib import Path
 
 from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.metrics_core import Metric
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from exporter.errors import TelemetryError
@@ -20,6 +19,7 @@ from exporter.samples import Sample, families
 
 #: What ends an OpenMetrics exposition, once.
 _EOF = b"# EOF\n"
+_OPENMETRICS = "application/openmetrics-text"
 #: RFC 1952: deflate, no name, no time, any system.
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
@@ -85,9 +85,10 @@ class Exposition:
     def of(cls, samples: Iterable[Sample]) -> Exposition:
         """Render samples."""
         ready = _Families(families(samples))
+        encode_open, _ = choose_encoder(f"{_OPENMETRICS}; version=1.0.0")
         return cls(
             Rendered.of(generate_latest(ready)),
-            Rendered.of(openmetrics.generate_latest(ready).removesuffix(_EOF)),
+            Rendered.of(encode_open(ready).removesuffix(_EOF)),
         )
 
     def body(self, accept: str, is_gzip: bool, own: Sequence[Metric]) -> tuple[bytes, str]:
@@ -99,7 +100,7 @@ class Exposition:
             own: families to add; their names are not among those of the runs.
         """
         encode, content_type = choose_encoder(accept)
-        is_open = content_type.startswith("application/openmetrics-text")
+        is_open = content_type.startswith(_OPENMETRICS)
         ready = self.openmetrics if is_open else self.text
         return ready.with_more(encode(_Families(own)), is_gzip), content_type
 

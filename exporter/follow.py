@@ -33,7 +33,7 @@ _LONGEST_RETRY = 60.0
 #: The memory, processor time and open files of this process.
 _PROCESS = ProcessCollector(registry=None)
 #: How far refreshes stand back behind scrapes, and builds behind refreshes, for the processor.
-_NICE_REFRESH, _NICE_BUILD = 5, 10
+_NICE_REFRESH, _NICE_BUILD = 10, 15
 
 #: What a file looked like: device, inode, size and time of the file and of its WAL.
 Look = dict[str, tuple[int, ...]]
