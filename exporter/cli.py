@@ -313,6 +313,7 @@ def serve(
     from exporter.follow import Settings
     from exporter.paths import project_dir as find_project
     from exporter.serve import serve as serve_metrics
+    from exporter.warehouse import models_version
 
     names = _names(db)
     if not names:
@@ -320,8 +321,8 @@ def serve(
     for name, value in (("--poll", poll), ("--build-every", build_every)):
         if not math.isfinite(value):
             raise UsageError(f"{name} is a number of seconds, such as 10")
-    find_project(project_dir)
-    settings = Settings(tuple(names), run_id, runs, poll, build_every, project_dir)
+    models = models_version(find_project(project_dir))
+    settings = Settings(tuple(names), run_id, runs, poll, build_every, project_dir, models)
     serve_metrics(settings, host, port, web_config)
 
 

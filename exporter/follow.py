@@ -82,6 +82,7 @@ class Settings:
         poll: seconds between looks.
         build_every: least seconds between builds of the warehouse; 0 for none.
         project: the analyst's own copy of the dbt project, if any.
+        models: the digest of the models at the start.
     """
 
     names: tuple[str, ...]
@@ -90,6 +91,7 @@ class Settings:
     poll: float = 10.0
     build_every: float = 300.0
     project: Path | None = None
+    models: str = ""
 
 
 def look(names: Sequence[str]) -> Look:
@@ -170,7 +172,7 @@ class Follower:
         """Have the samples collected, and put them in the place of those in memory."""
         looked_at, began = time.time(), time.monotonic()
         self._seen = seen
-        problem = ""
+        problem, self._skipped = "", ()
         try:
             fresh = await self._refreshed()
             self._skipped = fresh.skipped
@@ -265,9 +267,8 @@ class Follower:
             )
         ]
         served = self._served
-        if self.is_ready():
-            found = (len(served.read), len(self._skipped), served.samples)
-            samples += about(served.models, *found)
+        found = (len(served.read), len(self._skipped), served.samples)
+        samples += about(served.models or self.settings.models, *found)
         if self._current_at is not None:
             samples.append(
                 gauge(

@@ -105,9 +105,9 @@ def resolver_yield() -> TimeSeries:
 
 def resolver_ttfp() -> TimeSeries:
     """TTFP p95 by resolver."""
-    expr = f'docstokg_resolver_ttfp_ms{{quantile="p95",{RUN}}}'
+    expr = f'docstokg_resolver_ttfp_seconds{{quantile="p95",{RUN}}}'
     query = history(expr, "{{resolver}} ({{run_id}})")
-    return lines("TTFP p95 by resolver", "ms", [query]).span(8)
+    return lines("TTFP p95 by resolver", "s", [query]).span(8)
 
 
 def breaker_timeline() -> StateTimeline:
@@ -144,8 +144,8 @@ def host_requests() -> TimeSeries:
 
 def host_latency() -> TimeSeries:
     """Latency p95 by host."""
-    expr = f'docstokg_host_latency_ms{{quantile="p95",{RUN}}}'
-    return lines("Latency p95 by host", "ms", [history(expr, "{{host}}")]).span(12)
+    expr = f'docstokg_host_latency_seconds{{quantile="p95",{RUN}}}'
+    return lines("Latency p95 by host", "s", [history(expr, "{{host}}")]).span(12)
 
 
 def run_comparison() -> Table:
