@@ -93,9 +93,14 @@ def _options(
 
 
 @app.command(epilog="Example: docstokg-telemetry run --db 'runs/*/manifest.sqlite3'")
-def run(db: Db = None, project_dir: Project = None, verbose: Verbose = False) -> None:
+def run(
+    db: Db = None,
+    output_format: Format = OutputFormat.text,
+    project_dir: Project = None,
+    verbose: Verbose = False,
+) -> None:
     """Load what is new, build and test all models, and publish the result."""
-    from exporter import runner
+    from exporter import render, runner
     from exporter.paths import project_dir as find_project
 
     names = _names(db)
@@ -103,26 +108,15 @@ def run(db: Db = None, project_dir: Project = None, verbose: Verbose = False) ->
         raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
     with _progress("loading", verbose) as (say, progress):
         outcome = runner.build(names, find_project(project_dir), say, progress, verbose)
-    report = outcome.report
-    for skip in report.skipped:
+    for skip in outcome.report.skipped:
         _complain(f"skipped {skip.path}: {skip.reason}")
     for failure in outcome.failed_tests:
         _complain(f"test failed: {failure}")
-    parts = [f"{report.rows:,} new rows from {_count(report.files, 'file')}"]
-    if report.changed:
-        parts.append(f"{report.changed:,} updated")
-    parts.append(f"{outcome.rejected:,} rejected ({outcome.rejected_in_all:,} in all)")
-    if report.skipped:
-        parts.append(f"{_count(len(report.skipped), 'file')} skipped")
-    state = (
-        "nothing new: what is published is current"
-        if outcome.was_current
-        else "published"
-        if outcome.published
-        else "NOT published: readers keep the last good state"
-    )
-    typer.echo(f"{', '.join(parts)}; {state}")
-    raise typer.Exit(1 if report.skipped or outcome.failed_tests else 0)
+    if output_format is OutputFormat.json:
+        render.print_json(outcome.as_json())
+    else:
+        typer.echo(outcome.closing_line())
+    raise typer.Exit(1 if outcome.report.skipped or outcome.failed_tests else 0)
 
 
 @app.command(epilog="Example: docstokg-telemetry runs --output-format json")
@@ -415,10 +409,6 @@ def _progress(
 
 def _complain(message: str) -> None:
     typer.echo(message, err=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _fail(message: str, code: int = 2) -> None:

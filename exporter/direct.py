@@ -29,7 +29,7 @@ from exporter.paths import warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.results import SAMPLES_MODEL, SUMMARY_MODELS
-from exporter.sources import Skipped, Source, attached, expand
+from exporter.sources import Probe, Skipped, Source, attached, expand
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
 _FORMAT = 3
@@ -106,26 +106,19 @@ def opened(
         NoSuchRun: the run is not in them.
         ModelError: a compiled model failed.
     """
-    models = Models(compiled_models.read_text())
-    connection = warehouse.connect(("sqlite_scanner",))
-    try:
-        _prepare(connection)
-        paths, missing = expand(names)
-        with attached(connection, paths) as probe:
-            skipped = [*missing, *probe.skipped]
-            if not probe.sources:
-                raise SourceError(unreadable(names, skipped))
-            found = find(connection, probe.sources, run, partial(_runs_by_models, models), skipped)
-            with reading(connection, found, models.raw_columns(wanted)) as underway:
-                try:
-                    models.build(connection, wanted, underway=underway)
-                except ENGINE_ERRORS as error:
-                    where = found.source.path
-                    raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
+    with _attached(names, compiled_models) as (connection, models, probe):
+        if not probe.sources:
+            raise SourceError(unreadable(names, probe.skipped))
+        by_models = partial(_runs_by_models, models)
+        found = find(connection, probe.sources, run, by_models, probe.skipped)
+        with reading(connection, found, models.raw_columns(wanted)) as underway:
+            try:
+                models.build(connection, wanted, underway=underway)
+            except ENGINE_ERRORS as error:
+                where = found.source.path
+                raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
         files = [source.path for source in probe.sources]
-        yield Direct(connection, found.run_id, found.source.path, files, skipped)
-    finally:
-        connection.close()
+        yield Direct(connection, found.run_id, found.source.path, files, probe.skipped)
 
 
 def latest_of(names: Sequence[str], count: int, compiled_models: Path) -> list[tuple[str, float]]:
@@ -134,33 +127,37 @@ def latest_of(names: Sequence[str], count: int, compiled_models: Path) -> list[t
     Raises:
         SourceError: not one source could be read, or they hold no run at all.
     """
+    with _attached(names, compiled_models) as (connection, models, probe):
+        if not probe.sources:
+            raise SourceError(unreadable(names, probe.skipped))
+        by_models = partial(_runs_by_models, models)
+        found = latest_runs(connection, probe.sources, by_models, probe.skipped)
+        return [(run.run_id, run.latest) for run in found[:count]]
+
+
+def runs_of(names: Sequence[str], compiled_models: Path) -> dict[str, set[str]]:
+    """Return the runs of each of the named files that can be read, by absolute path."""
+    with _attached(names, compiled_models) as (connection, models, probe):
+        by_models = partial(_runs_by_models, models)
+        return {
+            source.path: set(runs_of_file(connection, source, by_models))
+            for source in probe.sources
+        }
+
+
+@contextmanager
+def _attached(
+    names: Sequence[str], compiled_models: Path
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Models, Probe]]:
+    """Attach the named sources to a database in memory, and say what could not be read."""
     models = Models(compiled_models.read_text())
     connection = warehouse.connect(("sqlite_scanner",))
     try:
         _prepare(connection)
         paths, missing = expand(names)
         with attached(connection, paths) as probe:
-            if not probe.sources:
-                raise SourceError(unreadable(names, [*missing, *probe.skipped]))
-            by_models = partial(_runs_by_models, models)
-            found = latest_runs(connection, probe.sources, by_models, [])
-            return [(run.run_id, run.latest) for run in found[:count]]
-    finally:
-        connection.close()
-
-
-def runs_of(names: Sequence[str], compiled_models: Path) -> dict[str, set[str]]:
-    """Return the runs of each of the named files that can be read, by absolute path."""
-    models = Models(compiled_models.read_text())
-    connection = warehouse.connect(("sqlite_scanner",))
-    try:
-        _prepare(connection)
-        with attached(connection, expand(names)[0]) as probe:
-            by_models = partial(_runs_by_models, models)
-            return {
-                source.path: set(runs_of_file(connection, source, by_models))
-                for source in probe.sources
-            }
+            probe.skipped[:0] = missing
+            yield connection, models, probe
     finally:
         connection.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import pickle
@@ -234,11 +235,18 @@ class Follower:
     async def _build_warehouse(self) -> None:
         began, problem = time.monotonic(), ""
         try:
-            # 1 is a file that was skipped, which the refresh tells of, or a test that failed
-            await _run("exporter", ["run", *self._common()], _NICE_BUILD)
-        except _Failed as error:
+            answer = await _run(
+                "exporter", ["run", "--output-format", "json", *self._common()], _NICE_BUILD
+            )
+            outcome = json.loads(answer)
+            # a skipped file is no failure of the build: the refresh tells of it
+            if not outcome["published"]:
+                problem = f"data tests failed: {', '.join(outcome['failed_tests'])}"
+        except (_Failed, ValueError, KeyError, TypeError) as error:
             problem = str(error)
+        if problem:
             log.warning("building the warehouse failed: %s", problem)
+            self._is_unbuilt = True
         self._build.end(began, problem)
 
     def _common(self) -> list[str]:
@@ -349,7 +357,7 @@ async def _run(module: str, arguments: Sequence[str], nice: int, sent: bytes = b
         What it writes.
 
     Raises:
-        _Failed: it ended with another exit code than 0, or not at all.
+        _Failed: it could not do it (an exit code above 1), or did not end.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, *arguments,
@@ -367,7 +375,7 @@ async def _run(module: str, arguments: Sequence[str], nice: int, sent: bytes = b
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-    if process.returncode != 0:
+    if process.returncode not in (0, 1):
         lines = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
         last = lines[-1].removeprefix("error: ") if lines else "no reason given"
         raise _Failed(f"{last} (exit code {process.returncode})")

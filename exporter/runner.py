@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,38 @@ class Build:
     failed_tests: list[str] = field(default_factory=list)
     rejected: int = 0
     rejected_in_all: int = 0
+
+    def closing_line(self) -> str:
+        """Say in one line what was done."""
+        report = self.report
+        parts = [f"{report.rows:,} new rows from {_count(report.files, 'file')}"]
+        if report.changed:
+            parts.append(f"{report.changed:,} updated")
+        parts.append(f"{self.rejected:,} rejected ({self.rejected_in_all:,} in all)")
+        if report.skipped:
+            parts.append(f"{_count(len(report.skipped), 'file')} skipped")
+        state = (
+            "nothing new: what is published is current"
+            if self.was_current
+            else "published"
+            if self.published
+            else "NOT published: readers keep the last good state"
+        )
+        return f"{', '.join(parts)}; {state}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same for scripts."""
+        return {
+            "published": self.published,
+            "was_current": self.was_current,
+            "files": self.report.files,
+            "new_rows": self.report.appended,
+            "changed_rows": self.report.changed,
+            "rejected_rows": self.rejected,
+            "rejected_rows_in_all": self.rejected_in_all,
+            "skipped": [asdict(skip) for skip in self.report.skipped],
+            "failed_tests": self.failed_tests,
+        }
 
 
 def build(
@@ -190,6 +222,10 @@ def one_line_of(message: str | None) -> str:
     lines = [line.strip() for line in (message or "no message").splitlines() if line.strip()]
     text = " ".join(lines[1:3] if len(lines) > 1 and lines[0].endswith(")") else lines[:2])
     return text[:300]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _count_rejected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> None:

@@ -21,7 +21,7 @@ import yaml
 from tests.python.conftest import ROOT, Tool
 from tests.python.support import promtool
 from tests.python.support.exporter import Exporter, eventually, serving
-from tests.python.support.services import free_port, wait_for_port
+from tests.python.support.services import free_port, server
 
 MONITORING = ROOT / "monitoring"
 
@@ -63,18 +63,12 @@ def quick(text: str) -> str:
 
 
 @contextmanager
-def program(name: str, port: int, *arguments: str) -> Iterator[str]:
-    """Run a server; yield its address."""
-    server = subprocess.Popen(
-        [promtool.program(name), f"--web.listen-address=127.0.0.1:{port}", *arguments],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        wait_for_port(port, server)
+def program(name: str, *arguments: str) -> Iterator[str]:
+    """Run a server of Prometheus' kind; yield its address."""
+    port = free_port()
+    address = f"--web.listen-address=127.0.0.1:{port}"
+    with server(port, promtool.program(name), address, *arguments):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def ask(prometheus: str, expression: str) -> list[Any]:
@@ -132,14 +126,14 @@ def test_a_crawl_that_degrades_raises_an_alert_and_a_good_one_ends_it(
         )
         manager = stack.enter_context(
             program(
-                "prometheus-alertmanager", free_port(), "--cluster.listen-address=",
+                "prometheus-alertmanager", "--cluster.listen-address=",
                 f"--config.file={alertmanager_config(tmp_path, webhook)}",
                 f"--storage.path={tmp_path / 'alertmanager'}",
             )
         )  # fmt: skip
         prometheus = stack.enter_context(
             program(
-                "prometheus", free_port(),
+                "prometheus",
                 f"--config.file={prometheus_config(tmp_path, exporter, manager)}",
                 f"--storage.tsdb.path={tmp_path / 'prometheus'}",
             )

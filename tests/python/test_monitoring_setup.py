@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import time
 import urllib.request
@@ -16,7 +15,7 @@ import pytest
 
 from .conftest import ROOT
 from .support import promtool
-from .support.services import free_port, wait_for_port
+from .support.services import free_port, server
 
 MONITORING = ROOT / "monitoring"
 
@@ -46,18 +45,15 @@ def test_alerts_are_routed_by_severity(severity: str) -> None:
 def alertmanager(folder: Path) -> Iterator[str]:
     """Run Alertmanager with our configuration; yield its address."""
     port = free_port()
-    server = subprocess.Popen(
-        [promtool.program("prometheus-alertmanager"), "--cluster.listen-address=",
-         f"--config.file={MONITORING / 'alertmanager/alertmanager.yml'}",
-         f"--storage.path={folder}", f"--web.listen-address=127.0.0.1:{port}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        wait_for_port(port, server)
+    command = [
+        promtool.program("prometheus-alertmanager"),
+        "--cluster.listen-address=",
+        f"--config.file={MONITORING / 'alertmanager/alertmanager.yml'}",
+        f"--storage.path={folder}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with server(port, *command):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def inhibited(address: str) -> set[str]:

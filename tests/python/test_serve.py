@@ -300,7 +300,10 @@ def test_fifty_scrapers_while_a_file_grows(tool: Tool, tmp_path: Path) -> None:
 def test_it_builds_and_publishes_the_warehouse(tool: Tool, tmp_path: Path) -> None:
     db = tmp_path / "t.sqlite3"
     record(db, "run")
-    with serving(tmp_path, "--db", db, "--poll", "0.2", "--build-every", "1") as exporter:
+    # a file that is skipped fails neither refreshes nor builds
+    (tmp_path / "bad.sqlite3").write_bytes(b"garbage")
+    names = tmp_path / "*.sqlite3"
+    with serving(tmp_path, "--db", names, "--poll", "0.2", "--build-every", "1") as exporter:
 
         def builds() -> float:
             return exporter.value("docstokg_warehouse_builds_total", result="success") or 0
@@ -311,6 +314,8 @@ def test_it_builds_and_publishes_the_warehouse(tool: Tool, tmp_path: Path) -> No
         eventually(lambda: builds() == 2, 240)
         assert [run["run_id"] for run in runs(tool)] == ["run", "next"]
         assert exporter.value("docstokg_warehouse_build_success") == 1
+        assert exporter.value("docstokg_exporter_source_files", state="skipped") == 1
+        assert exporter.value("docstokg_exporter_refresh_success") == 1
         before = builds()
         time.sleep(2)
         assert builds() == before, "nothing new, nothing built"

@@ -45,6 +45,21 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], limit_s: float = 
 
 
 @contextmanager
+def server(port: int, *command: object, folder: Path | None = None) -> Iterator[None]:
+    """Run a program that listens on a port of loopback, until the block ends."""
+    process = subprocess.Popen(
+        [*map(str, command)],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for_port(port, process)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
 def postgres() -> Iterator[str]:
     """Run a PostgreSQL server; yield the connection string of an empty database."""
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
@@ -66,27 +81,16 @@ def _postgres(folder: Path) -> Iterator[str]:
         [*user, initdb, "-D", data, "-A", "trust", "-U", "telemetry", "--no-sync"],
         check=True, capture_output=True, cwd=folder,
     )  # fmt: skip
-    server = subprocess.Popen(
-        [*user, binaries / "postgres", "-D", data, "-p", str(port), "-k", folder]
-        + ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
-        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        wait_for_port(port, server)
+    command = [*user, binaries / "postgres", "-D", data, "-p", port, "-k", folder]
+    command += ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+    with server(port, *command, folder=folder):
         yield f"host=127.0.0.1 port={port} user=telemetry dbname=postgres"
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 @contextmanager
 def object_storage() -> Iterator[dict[str, str]]:
     """Run a server with the S3 API that has a bucket ``telemetry``; yield what points to it."""
     port = free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
     settings = {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -94,8 +98,7 @@ def object_storage() -> Iterator[dict[str, str]]:
         "DUCKDB_S3_ENDPOINT": f"127.0.0.1:{port}",
         "DUCKDB_S3_USE_SSL": "false",
     }
-    try:
-        wait_for_port(port, server)
+    with server(port, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port):
         import boto3
 
         client = boto3.client(
@@ -104,6 +107,3 @@ def object_storage() -> Iterator[dict[str, str]]:
         )  # fmt: skip
         client.create_bucket(Bucket="telemetry")
         yield settings
-    finally:
-        server.terminate()
-        server.wait(30)
