@@ -131,6 +131,10 @@ def test_bad_files_are_named_and_the_rest_loads(tool: Tool, tmp_path: Path) -> N
         assert name in done.stderr
     assert "4 files skipped" in done.stdout
     assert loaded_counts(tool)["http_events"] == 40
+    again = tool("run", "--db", folder, "--output-format", "json")
+    told = json.loads(again.stdout)
+    assert (told["published"], told["was_current"], len(told["skipped"])) == (True, True, 3)
+    assert again.returncode == 1
 
 
 def test_a_bad_value_in_every_column_stops_nothing(tool: Tool, tmp_path: Path) -> None:
