@@ -130,7 +130,8 @@ class Follower:
     _current_at: float | None = None
     _retry_at: float = 0.0
     _retry_wait: float = 0.0
-    _is_unbuilt: bool = False
+    _read_at_look: Look | None = None
+    _built_at_look: Look | None = None
     _build_at: float = 0.0
     _building: asyncio.Task[None] | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -180,7 +181,7 @@ class Follower:
             problem = self._lost(fresh)
             if not problem:
                 self._swap(fresh)
-                self._current_at = looked_at
+                self._current_at, self._read_at_look = looked_at, seen
         except _Failed as error:
             problem = str(error)
         if problem and problem != self._refresh.problem:
@@ -219,16 +220,15 @@ class Follower:
         if self._served.runs != fresh.runs:
             log.info("serving run %s", ", ".join(fresh.runs))
         self._served = fresh
-        self._is_unbuilt = True
 
     def _build_if_due(self) -> None:
         """Start to build and publish the warehouse when there is something new for it."""
-        if not (self.settings.build_every and self._is_unbuilt):
+        if not self.settings.build_every or self._read_at_look == self._built_at_look:
             return
         if self._building is not None and not self._building.done():
             return
         if time.monotonic() >= self._build_at:
-            self._is_unbuilt = False
+            self._built_at_look = self._read_at_look
             self._build_at = time.monotonic() + self.settings.build_every
             self._building = asyncio.create_task(self._build_warehouse())
 
@@ -246,7 +246,7 @@ class Follower:
             problem = str(error)
         if problem:
             log.warning("building the warehouse failed: %s", problem)
-            self._is_unbuilt = True
+            self._built_at_look = None
         self._build.end(began, problem)
 
     def _common(self) -> list[str]:
