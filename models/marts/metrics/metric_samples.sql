@@ -1,12 +1,23 @@
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
+
 with exposed_hosts as (
 
     select * from {{ ref('int_exposed_hosts') }}
+    {{ where_touched() }}
 
 ),
 
 traffic as (
 
     select * from {{ ref('host_traffic') }}
+    {{ where_touched() }}
+
+),
+
+slis_of_hosts as (
+
+    select * from {{ ref('host_slis') }}
+    {{ where_touched() }}
 
 ),
 
@@ -16,6 +27,7 @@ rejected as (
         run_id,
         count(*) as rejected_rows,
     from {{ ref('rejected_rows') }}
+    {{ where_touched() }}
     group by run_id
 
 ),
@@ -38,7 +50,29 @@ breakers as (
         host,
         bool_or(closed_at is null) as is_open,
     from {{ ref('breaker_intervals') }}
+    {{ where_touched() }}
     group by run_id, host
+
+),
+
+inventory as (
+
+    select * from {{ ref('run_inventory') }}
+    {{ where_touched() }}
+
+),
+
+slis as (
+
+    select * from {{ ref('run_slis') }}
+    {{ where_touched() }}
+
+),
+
+verdicts as (
+
+    select * from {{ ref('run_verdicts') }}
+    {{ where_touched() }}
 
 ),
 
@@ -50,9 +84,9 @@ runs as (
         verdicts.* exclude (run_id),
         coalesce(rejected.rejected_rows, 0) as rejected_rows,
         coalesce(omitted.hosts_omitted, 0) as hosts_omitted,
-    from {{ ref('run_inventory') }} as inventory
-    inner join {{ ref('run_slis') }} as slis on inventory.run_id = slis.run_id
-    inner join {{ ref('run_verdicts') }} as verdicts on inventory.run_id = verdicts.run_id
+    from inventory
+    inner join slis on inventory.run_id = slis.run_id
+    inner join verdicts on inventory.run_id = verdicts.run_id
     left join rejected on inventory.run_id = rejected.run_id
     left join omitted on inventory.run_id = omitted.run_id
 
@@ -61,12 +95,14 @@ runs as (
 roles as (
 
     select * from {{ ref('role_slis') }}
+    {{ where_touched() }}
 
 ),
 
 resolvers as (
 
     select * from {{ ref('resolver_slis') }}
+    {{ where_touched() }}
 
 ),
 
@@ -74,15 +110,17 @@ resolvers as (
 hosts as (
 
     select
-        slis.*,
+        slis_of_hosts.*,
         traffic.latency_p50_ms,
         traffic.latency_p95_ms,
         breakers.is_open,
-    from {{ ref('host_slis') }} as slis
+    from slis_of_hosts
     inner join exposed_hosts
-        on slis.run_id = exposed_hosts.run_id and slis.host = exposed_hosts.host
-    left join traffic on slis.run_id = traffic.run_id and slis.host = traffic.host
-    left join breakers on slis.run_id = breakers.run_id and slis.host = breakers.host
+        on slis_of_hosts.run_id = exposed_hosts.run_id and slis_of_hosts.host = exposed_hosts.host
+    left join traffic
+        on slis_of_hosts.run_id = traffic.run_id and slis_of_hosts.host = traffic.host
+    left join breakers
+        on slis_of_hosts.run_id = breakers.run_id and slis_of_hosts.host = breakers.host
     where exposed_hosts.is_exposed
 
 ),
@@ -93,28 +131,35 @@ host_sums as (
     select
         exposed_hosts.run_id,
         exposed_hosts.exposed_as as host,
-        sum(slis.breaker_opens) as breaker_opens,
+        sum(slis_of_hosts.breaker_opens) as breaker_opens,
         sum(traffic.requests) as requests,
         sum(traffic.network_requests) as network_requests,
         sum(traffic.http_429_requests) as http_429_requests,
         sum(traffic.http_5xx_requests) as http_5xx_requests,
         sum(traffic.exceptions) as exceptions,
     from exposed_hosts
-    inner join {{ ref('host_slis') }} as slis
-        on exposed_hosts.run_id = slis.run_id and exposed_hosts.host = slis.host
+    inner join slis_of_hosts
+        on exposed_hosts.run_id = slis_of_hosts.run_id and exposed_hosts.host = slis_of_hosts.host
     left join traffic
         on exposed_hosts.run_id = traffic.run_id and exposed_hosts.host = traffic.host
     group by exposed_hosts.run_id, exposed_hosts.exposed_as
 
 ),
 
+judged as (
+
+    select * from {{ ref('slo_verdicts') }}
+    {{ where_touched() }}
+
+),
+
 slos as (
 
-    select verdicts.*
-    from {{ ref('slo_verdicts') }} as verdicts
+    select judged.*
+    from judged
     left join exposed_hosts
-        on verdicts.run_id = exposed_hosts.run_id and verdicts.subject = exposed_hosts.host
-    where verdicts.scope <> 'run_host' or exposed_hosts.is_exposed
+        on judged.run_id = exposed_hosts.run_id and judged.subject = exposed_hosts.host
+    where judged.scope <> 'run_host' or exposed_hosts.is_exposed
 
 ),
 
