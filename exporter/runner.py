@@ -173,7 +173,7 @@ def _build(
     from exporter import dbt_plugin
 
     dbt_plugin.current = dbt_plugin.Invocation(say=say, report=outcome.report)
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    arguments = ["build", "--exclude-resource-type", "unit_test", "--no-write-json"]
     if changed.models:
         # rows of a run that the new models no longer have must go too
         arguments += ["--full-refresh"]

@@ -215,10 +215,9 @@ def test_readers_never_see_half_a_run(tool: Tool, tmp_path: Path) -> None:
     for reader in readers:
         reader.start()
     try:
-        for number in (1, 2):
-            record(db, f"run-{number}", start=START + 1000 * number)
-            done = tool("run", "--db", db)
-            assert done.returncode == 0, done.stderr
+        record(db, "run-1", start=START + 1000)
+        done = tool("run", "--db", db)
+        assert done.returncode == 0, done.stderr
     finally:
         ended.set()
         for reader in readers:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from hypothesis import given
@@ -116,7 +117,8 @@ def test_direct_equals_the_warehouse(
         path = strategies.write_file(Path(folder) / "t.sqlite3", data)
         with loaded(compiled, path) as connection:
             models = direct.Models(compiled.read_text())
-            models.build(connection, results.SUMMARY_MODELS)
+            answers = (*results.SUMMARY_MODELS, results.SAMPLES_MODEL)
+            models.build(connection, answers)
             runs = [
                 str(run)
                 for (run,) in connection.execute(
@@ -124,11 +126,22 @@ def test_direct_equals_the_warehouse(
                 ).fetchall()
             ]
             for run_id in runs if by_name else ["latest"] if runs else []:
-                with direct.opened([str(path)], run_id, compiled, results.SUMMARY_MODELS) as found:
+                with direct.opened([str(path)], run_id, compiled, answers) as found:
                     ours = results.summary(found.connection, found.run_id)
+                    samples = rows_of(found.connection, found.run_id)
                     asked = results.latest_run(connection) if run_id == "latest" else run_id
                     assert found.run_id == asked
                 theirs = results.summary(connection, found.run_id)
                 assert ours.as_json() == theirs.as_json()
                 assert ours.hosts == theirs.hosts
                 assert ours.verdict == theirs.verdict
+                assert samples == rows_of(connection, found.run_id)
+
+
+def rows_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[dict[str, Any]]:
+    """Return the samples of a run."""
+    return results.rows(
+        connection,
+        "select * from lake.marts.metric_samples where run_id = ? order by name, labels",
+        run_id,
+    )
