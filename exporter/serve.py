@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import resource
@@ -87,7 +88,8 @@ def _raise_file_limit() -> None:
     """Take as many open files as the system gives, so that idle clients do not use them up."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    with contextlib.suppress(OSError, ValueError):  # a service may not be allowed to
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _serve(
