@@ -231,10 +231,12 @@ def _runs_of(db: list[str], project_dir: Path | None, verbose: bool) -> dict[str
     """Return the runs that each of the named files holds."""
     from exporter import direct
     from exporter.paths import project_dir as find_project
+    from exporter.sources import expand
 
     with _progress("compiling", verbose) as (say, _):
         compiled = direct.compiled(find_project(project_dir), say, verbose)
-    return direct.runs_of(db, compiled)
+    runs, _skipped = direct.runs_of(expand(db)[0], compiled)
+    return {path: set(found) for path, found in runs.items()}
 
 
 @app.command(epilog="Example: docstokg-telemetry metrics --db t.sqlite3 --textfile slo.prom")

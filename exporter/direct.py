@@ -21,15 +21,15 @@ from typing import Any
 import duckdb
 
 from exporter import warehouse
-from exporter.direct_find import find, latest_runs, runs_of_file
+from exporter.direct_find import find, runs_of_file
 from exporter.direct_read import raw_views, reading
 from exporter.errors import ModelError, SourceError, one_line
-from exporter.loader import unreadable
+from exporter.loader import CHUNK_FILES, unreadable
 from exporter.paths import warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.results import SAMPLES_MODEL, SUMMARY_MODELS
-from exporter.sources import Probe, Skipped, Source, attached, expand
+from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
 _FORMAT = 3
@@ -45,14 +45,12 @@ class Direct:
         connection: relations have the names they have in the warehouse.
         run_id: the run they are about.
         path: the file it lives in.
-        read: the files that could be read.
         skipped: sources that could not be read.
     """
 
     connection: duckdb.DuckDBPyConnection
     run_id: str
     path: str
-    read: list[str]
     skipped: list[Skipped]
 
 
@@ -106,58 +104,60 @@ def opened(
         NoSuchRun: the run is not in them.
         ModelError: a compiled model failed.
     """
-    with _attached(names, compiled_models) as (connection, models, probe):
+    models = Models(compiled_models.read_text())
+    paths, missing = expand(names)
+    with _attached(paths) as (connection, probe):
+        skipped = [*missing, *probe.skipped]
         if not probe.sources:
-            raise SourceError(unreadable(names, probe.skipped))
+            raise SourceError(unreadable(names, skipped))
         by_models = partial(_runs_by_models, models)
-        found = find(connection, probe.sources, run, by_models, probe.skipped)
+        found = find(connection, probe.sources, run, by_models, skipped)
         with reading(connection, found, models.raw_columns(wanted)) as underway:
             try:
                 models.build(connection, wanted, underway=underway)
             except ENGINE_ERRORS as error:
                 where = found.source.path
                 raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
-        files = [source.path for source in probe.sources]
-        yield Direct(connection, found.run_id, found.source.path, files, probe.skipped)
+        yield Direct(connection, found.run_id, found.source.path, skipped)
 
 
-def latest_of(names: Sequence[str], count: int, compiled_models: Path) -> list[tuple[str, float]]:
-    """Return the latest runs in the named sources, the latest first, each with its last time.
+def runs_of(
+    paths: Sequence[tuple[str, bool]], compiled_models: Path
+) -> tuple[dict[str, dict[str, float]], list[Skipped]]:
+    """Return the runs of each file that can be read, each run with its last time.
 
-    Raises:
-        SourceError: not one source could be read, or they hold no run at all.
+    Args:
+        paths: files, as `exporter.sources.expand` returns them.
+        compiled_models: the file that `compiled` returned.
+
+    Returns:
+        Last times (Unix seconds) by run by path, and the files that could not be read.
     """
-    with _attached(names, compiled_models) as (connection, models, probe):
-        if not probe.sources:
-            raise SourceError(unreadable(names, probe.skipped))
-        by_models = partial(_runs_by_models, models)
-        found = latest_runs(connection, probe.sources, by_models, probe.skipped)
-        return [(run.run_id, run.latest) for run in found[:count]]
-
-
-def runs_of(names: Sequence[str], compiled_models: Path) -> dict[str, set[str]]:
-    """Return the runs of each of the named files that can be read, by absolute path."""
-    with _attached(names, compiled_models) as (connection, models, probe):
-        by_models = partial(_runs_by_models, models)
-        return {
-            source.path: set(runs_of_file(connection, source, by_models))
-            for source in probe.sources
-        }
+    models = Models(compiled_models.read_text())
+    by_models = partial(_runs_by_models, models)
+    runs: dict[str, dict[str, float]] = {}
+    skipped: list[Skipped] = []
+    for start in range(0, len(paths), CHUNK_FILES):
+        with _attached(paths[start : start + CHUNK_FILES]) as (connection, probe):
+            for source in probe.sources:
+                try:
+                    runs[source.path] = runs_of_file(connection, source, by_models)
+                except ENGINE_ERRORS as error:
+                    probe.skipped.append(Skipped(source.path, reason_of(error)))
+            skipped += probe.skipped
+    return runs, skipped
 
 
 @contextmanager
 def _attached(
-    names: Sequence[str], compiled_models: Path
-) -> Iterator[tuple[duckdb.DuckDBPyConnection, Models, Probe]]:
-    """Attach the named sources to a database in memory, and say what could not be read."""
-    models = Models(compiled_models.read_text())
+    paths: Sequence[tuple[str, bool]],
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Probe]]:
+    """Attach files to a database in memory."""
     connection = warehouse.connect(("sqlite_scanner",))
     try:
         _prepare(connection)
-        paths, missing = expand(names)
         with attached(connection, paths) as probe:
-            probe.skipped[:0] = missing
-            yield connection, models, probe
+            yield connection, probe
     finally:
         connection.close()
 

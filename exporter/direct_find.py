@@ -85,7 +85,7 @@ def find(
         holders = [found for s in sources if (found := _holder(connection, s, run)) is not None]
         if len(holders) == 1:
             return holders[0]
-    everything = latest_runs(connection, sources, runs_by_models, skipped)
+    everything = _latest_runs(connection, sources, runs_by_models, skipped)
     for found in everything:
         if run in ("latest", found.run_id):
             return found
@@ -95,23 +95,13 @@ def find(
     )
 
 
-def latest_runs(
+def _latest_runs(
     connection: duckdb.DuckDBPyConnection,
     sources: Sequence[Source],
     runs_by_models: RunsByModels,
     skipped: list[Skipped],
 ) -> list[Found]:
-    """Return all runs, each once, the one whose events are the latest first.
-
-    Args:
-        connection: has the sources attached.
-        sources: the files to look into.
-        runs_by_models: as in `find`.
-        skipped: takes the files that could not be read.
-
-    Raises:
-        SourceError: the files hold no run at all.
-    """
+    """Return all runs, each once, the one whose events are the latest first; as in `find`."""
     everything: list[Found] = []
     for source in sources:
         try:
@@ -132,9 +122,9 @@ def _names(sources: Sequence[Source]) -> str:
 
 def runs_of_file(
     connection: duckdb.DuckDBPyConnection, source: Source, runs_by_models: RunsByModels
-) -> list[str]:
-    """Return the ids of the runs of a file."""
-    return [found.run_id for found in _runs(connection, source, runs_by_models)]
+) -> dict[str, float]:
+    """Return the runs of a file, each with its last time."""
+    return {found.run_id: found.latest for found in _runs(connection, source, runs_by_models)}
 
 
 def extent_of(connection: duckdb.DuckDBPyConnection, found: Found, table: str) -> Extent | None:

@@ -22,8 +22,9 @@ from prometheus_client import ProcessCollector
 from prometheus_client.metrics_core import Metric
 
 from exporter.refresh import Refreshed, Request
+from exporter.render import printable
 from exporter.samples import Sample, about, families, gauge
-from exporter.sources import Skipped, expand
+from exporter.sources import Look, Skipped, expand, look
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,6 @@ _LONGEST_RETRY = 60.0
 _PROCESS = ProcessCollector(registry=None)
 #: How far refreshes stand back behind scrapes, and builds behind refreshes, for the processor.
 _NICE_REFRESH, _NICE_BUILD = 10, 15
-
-#: What a file looked like: device, inode, size and time of the file and of its WAL.
-Look = dict[str, tuple[int, ...]]
 
 
 @dataclass
@@ -95,22 +93,10 @@ class Settings:
     models: str = ""
 
 
-def look(names: Sequence[str]) -> Look:
-    """Return what the named files look like now; what cannot be looked at looks empty."""
-    seen: Look = {}
+def look_at(names: Sequence[str]) -> dict[str, Look]:
+    """Return what the named files look like now, by path; what is not there looks like nothing."""
     files, missing = expand(names)
-    for skip in missing:
-        seen[skip.path] = ()
-    for path, _ in files:
-        facts: list[int] = []
-        for file in (path, f"{path}-wal"):
-            with contextlib.suppress(OSError):
-                state = os.stat(file)
-                # a reader leaves an empty WAL behind: nothing changed
-                if state.st_size > 0:
-                    facts += [state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns]
-        seen[path] = tuple(facts)
-    return seen
+    return {skip.path: () for skip in missing} | {path: look(path) for path, _ in files}
 
 
 @dataclass
@@ -125,33 +111,38 @@ class Follower:
     _served: Refreshed = field(default_factory=Refreshed)
     _refresh: Job = field(default_factory=Job)
     _build: Job = field(default_factory=Job)
-    _seen: Look | None = None
+    _seen: dict[str, Look] | None = None
+    _memory: bytes = b""
     _skipped: tuple[Skipped, ...] = ()
     _current_at: float | None = None
     _retry_at: float = 0.0
     _retry_wait: float = 0.0
-    _read_at_look: Look | None = None
-    _built_at_look: Look | None = None
+    _read_at_look: dict[str, Look] | None = None
+    _built_at_look: dict[str, Look] | None = None
     _build_at: float = 0.0
     _building: asyncio.Task[None] | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def follow(self) -> None:
         """Look, and refresh what changed, for ever."""
-        try:
-            while True:
-                began = time.monotonic()
-                try:
-                    await self._poll()
-                except Exception:  # whatever happens, the next look is tried
-                    log.exception("a look at the sources failed")
-                left = self.settings.poll - (time.monotonic() - began)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(left, 0.05))
-                self._wake.clear()
-        finally:
-            if self._building:
-                self._building.cancel()
+        while True:
+            began = time.monotonic()
+            try:
+                await self._poll()
+            except Exception:  # whatever happens, the next look is tried
+                log.exception("a look at the sources failed")
+            left = self.settings.poll - (time.monotonic() - began)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(left, 0.05))
+            self._wake.clear()
+
+    async def stop(self, following: asyncio.Task[None]) -> None:
+        """End `follow` and the processes that it started."""
+        following.cancel()
+        tasks = {task for task in (following, self._building) if task is not None}
+        if self._building:
+            self._building.cancel()
+        await asyncio.wait(tasks, timeout=1)
 
     def refresh_now(self) -> None:
         """Have everything read again at once, changed or not."""
@@ -159,7 +150,7 @@ class Follower:
         self._wake.set()
 
     async def _poll(self) -> None:
-        seen = await asyncio.to_thread(look, self.settings.names)
+        seen = await asyncio.to_thread(look_at, self.settings.names)
         now = time.monotonic()
         is_due = self._retry_wait > 0 and now >= self._retry_at
         if seen != self._seen or is_due:
@@ -170,14 +161,14 @@ class Follower:
             self._current_at = time.time()
         self._build_if_due()
 
-    async def _read(self, seen: Look) -> None:
+    async def _read(self, seen: dict[str, Look]) -> None:
         """Have the samples collected, and put them in the place of those in memory."""
         looked_at, began = time.time(), time.monotonic()
         self._seen = seen
         problem, self._skipped = "", ()
         try:
             fresh = await self._refreshed()
-            self._skipped = fresh.skipped
+            self._skipped, self._memory = fresh.skipped, fresh.memory
             problem = self._lost(fresh)
             if not problem:
                 self._swap(fresh)
@@ -186,6 +177,8 @@ class Follower:
             problem = str(error)
         if problem and problem != self._refresh.problem:
             log.warning("refresh failed: %s", problem)
+        elif self._refresh.problem and not problem:
+            log.info("refresh works again")
         self._refresh.end(began, problem)
         if problem or self._skipped:
             self._retry_wait = min(max(self._retry_wait * 2, self.settings.poll), _LONGEST_RETRY)
@@ -197,7 +190,12 @@ class Follower:
         """Have another process collect and render the samples."""
         settings = self.settings
         request = Request(
-            settings.names, settings.run, settings.runs, settings.project, self._served.counters
+            settings.names,
+            settings.run,
+            settings.runs,
+            settings.project,
+            self._served.counters,
+            self._memory,
         )
         answer = await _run("exporter.refresh", [], _NICE_REFRESH, pickle.dumps(request))
         try:
@@ -208,17 +206,23 @@ class Follower:
         return fresh
 
     def _lost(self, fresh: Refreshed) -> str:
-        """Say which file was read before and is out of reach now; samples without it would lie."""
-        before = set(self._served.read)
-        for skip in fresh.skipped:
-            if skip.path in before or os.path.realpath(skip.path) in before:
-                return f"{skip.path}: {skip.reason}"
-        return ""
+        """Say what is out of reach of the run that is served; an older one in its place would lie.
+
+        A run that is later than the one served takes its place whatever became of the file.
+        """
+        served = self._served
+        if served.latest is None or not served.runs or set(fresh.runs) & set(served.runs):
+            return ""
+        if fresh.latest is not None and fresh.latest > served.latest:
+            return ""
+        run, path = next(iter(served.runs.items()))
+        reasons = [s.reason for s in fresh.skipped if os.path.realpath(s.path) == path]
+        return f"{path} held run {printable(run)}: {reasons[0] if reasons else 'it is gone'}"
 
     def _swap(self, fresh: Refreshed) -> None:
         """Put new samples in the place of the old ones in one step."""
         if self._served.runs != fresh.runs:
-            log.info("serving run %s", ", ".join(fresh.runs))
+            log.info("serving run %s", ", ".join(map(printable, fresh.runs)))
         self._served = fresh
 
     def _build_if_due(self) -> None:
@@ -294,7 +298,7 @@ class Follower:
     def state(self) -> list[tuple[str, str]]:
         """Return what a person wants to know, as names and values."""
         shown = [("Sources", ", ".join(self.settings.names))]
-        shown.append(("Runs", ", ".join(self._served.runs) or "no samples yet"))
+        shown.append(("Runs", ", ".join(map(printable, self._served.runs)) or "no samples yet"))
         shown.append(("Samples", f"{self._served.samples:,}"))
         shown.append(("Files read", f"{len(self._served.read):,}"))
         if self._current_at is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import html
@@ -13,8 +12,6 @@ from typing import Any, Protocol
 from exporter import __version__
 from exporter.web_config import Passwords, WebConfig
 
-#: Seconds that a client may take to receive an answer.
-_PATIENCE = 10.0
 _PLAIN = "text/plain; charset=utf-8"
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -58,8 +55,7 @@ class App:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request (ASGI)."""
         if scope["type"] == "http":
-            answer = await self._answer(scope)
-            await asyncio.wait_for(self._send(scope, answer, send), _PATIENCE)
+            await self._send(scope, await self._answer(scope), send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
 

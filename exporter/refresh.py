@@ -32,6 +32,7 @@ class Request:
         runs: how many of the latest runs.
         project: the analyst's own copy of the dbt project, if any.
         counters: what is served of counters now.
+        memory: what the last refresh remembered.
     """
 
     names: tuple[str, ...]
@@ -39,6 +40,7 @@ class Request:
     runs: int
     project: Path | None
     counters: dict[Series, float]
+    memory: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,25 @@ class Refreshed:
 
     Attributes:
         exposition: the samples, rendered.
-        runs: the runs, the latest first.
+        runs: the runs, the latest first, each with the path of its file.
+        latest: time of the last event of the latest run, Unix seconds; None if unknown.
         samples: how many samples there are.
         read: paths of the files that could be read.
         skipped: sources that could not be read.
         models: the digest of the models.
         counters: the values of counters.
+        memory: for the next refresh; bytes, so that only a refresh spends time on it.
     """
 
     exposition: Exposition = field(default_factory=lambda: Exposition.of(()))
-    runs: tuple[str, ...] = ()
+    runs: dict[str, str] = field(default_factory=dict)
+    latest: float | None = None
     samples: int = 0
     read: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     models: str = ""
     counters: dict[Series, float] = field(default_factory=dict)
+    memory: bytes = b""
 
 
 def refresh(request: Request) -> Refreshed:
@@ -76,7 +82,12 @@ def refresh(request: Request) -> Refreshed:
     project = project_dir(request.project)
     compiled = direct.compiled(project, lambda message: None)
     collected = samples.collect(
-        request.names, request.run, request.runs, compiled, warehouse.models_version(project)
+        request.names,
+        request.run,
+        request.runs,
+        compiled,
+        warehouse.models_version(project),
+        pickle.loads(request.memory) if request.memory else None,
     )
     return rendered(collected, request.counters)
 
@@ -91,12 +102,14 @@ def rendered(collected: Collected, counters: dict[Series, float]) -> Refreshed:
     samples = list(_never_down(collected.samples, counters))
     return Refreshed(
         exposition=Exposition.of(samples),
-        runs=tuple(collected.runs),
+        runs=collected.runs,
+        latest=collected.latest,
         samples=len(samples),
         read=tuple(collected.read),
         skipped=tuple(collected.skipped),
         models=collected.models,
         counters={_series(s): s.value for s in samples if s.type == "counter"},
+        memory=pickle.dumps(collected.memory),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from prometheus_client.metrics_core import Metric
 
 from exporter import __version__, direct, results
 from exporter.direct_find import NoSuchRun
-from exporter.errors import TelemetryError
+from exporter.errors import SourceError, TelemetryError
+from exporter.loader import unreadable
 from exporter.query import published
-from exporter.sources import Skipped
+from exporter.sources import Look, Skipped, expand, look
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,41 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What a collection learnt: a file that looks as it did holds what it held.
+
+    Attributes:
+        models: the digest of the models that gave the samples.
+        runs: by path, how the file looked and its runs with their last times.
+        samples: by run, the path of its file, how that looked, and the samples.
+    """
+
+    models: str = ""
+    runs: dict[str, tuple[Look, dict[str, float]]] = field(default_factory=dict)
+    samples: dict[str, tuple[str, Look, list[Sample]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Collected:
     """The samples of some runs, and where they come from.
 
     Attributes:
-        runs: the runs, the latest first.
+        runs: the runs, the latest first, each with the path of its file; empty for the warehouse.
+        latest: time of the last event of the latest run, Unix seconds; None if unknown.
         samples: their samples.
         read: paths of the files that could be read; none where the warehouse answered.
         skipped: sources that could not be read.
         models: the digest of the models that gave the samples.
+        memory: makes the next collection cheaper.
     """
 
-    runs: list[str]
+    runs: dict[str, str]
+    latest: float | None
     samples: list[Sample]
     read: list[str]
     skipped: list[Skipped]
     models: str
+    memory: Memory = field(default_factory=Memory)
 
     def as_json(self) -> dict[str, Any]:
         """Return them metric by metric, for scripts."""
@@ -69,7 +89,7 @@ class Collected:
             )
             metric["samples"].append({"labels": sample.labels, "value": sample.value})
         return {
-            "runs": self.runs,
+            "runs": list(self.runs),
             "models": self.models,
             "read": self.read,
             "skipped": [asdict(skip) for skip in self.skipped],
@@ -77,48 +97,97 @@ class Collected:
         }
 
 
-def collect(names: Sequence[str], run: str, count: int, compiled: Path, models: str) -> Collected:
+def collect(
+    names: Sequence[str],
+    run: str,
+    count: int,
+    compiled: Path,
+    models: str,
+    memory: Memory | None = None,
+) -> Collected:
     """Collect the samples of runs straight from their files.
 
-    Of several runs only the latest is computed anew; the others are taken from the warehouse where
-    it has seen all of their events.
-
     Args:
-        names: files, folders and globs; none for the warehouse alone.
+        names: files, folders and globs; none for the warehouse.
         run: a run id, or ``latest`` for the `count` latest runs.
         count: how many runs, from 1 up.
         compiled: the file with the compiled models.
         models: their digest.
+        memory: of the last collection, whose files need not be opened again unless they changed.
 
     Raises:
         TelemetryError: no source could be read, the run is unknown, or a model failed.
     """
     if not names:
         return _from_warehouse(run, count, models)
-    first = _of_run(names, run, compiled, models)
-    if run != "latest" or count == 1:
-        return first
-    others = direct.latest_of(names, count, compiled)
-    kept = _stored([entry for entry in others if entry[0] not in first.runs])
-    runs, samples = list(first.runs), list(first.samples)
-    for run_id, _latest in others:
-        if run_id not in runs:
-            runs.append(run_id)
-            samples += kept.get(run_id) or _of_run(names, run_id, compiled, models).samples
-    return Collected(runs, samples, first.read, first.skipped, models)
+    before = memory if memory and memory.models == models else Memory()
+    paths, skipped = expand(names)
+    looks = {path: look(path) for path, _ in paths}
+    kept = {
+        path: before.runs[path][1]
+        for path in looks
+        if path in before.runs and before.runs[path][0] == looks[path]
+    }
+    opened, damaged = direct.runs_of([entry for entry in paths if entry[0] not in kept], compiled)
+    files = kept | opened
+    skipped += damaged
+    if not files:
+        raise SourceError(unreadable(names, skipped))
+    wanted = _choose(files, run, count)
+    if not wanted:
+        return _not_in_files(files, run, models)
+    after = Memory(models, {path: (looks[path], runs) for path, runs in files.items()})
+    for run_id, path in wanted.items():
+        known = before.samples.get(run_id)
+        if known is None or known[:2] != (path, looks[path]):
+            known = (path, looks[path], _of_run(path, run_id, compiled))
+        after.samples[run_id] = known
+    return Collected(
+        runs=wanted,
+        latest=max(files[path][run_id] for run_id, path in wanted.items()),
+        samples=[sample for run_id in wanted for sample in after.samples[run_id][2]],
+        read=sorted(files),
+        skipped=skipped,
+        models=models,
+        memory=after,
+    )
 
 
-def _of_run(names: Sequence[str], run: str, compiled: Path, models: str) -> Collected:
-    """Collect one run's samples from its file, or from the warehouse if no file has it any more."""
+def _choose(files: dict[str, dict[str, float]], run: str, count: int) -> dict[str, str]:
+    """Return the wanted runs, the latest first, each with the file that knows most of it."""
+    everything = sorted(
+        ((latest, run_id, path) for path, runs in files.items() for run_id, latest in runs.items()),
+        reverse=True,
+    )
+    chosen: dict[str, str] = {}
+    for _latest, run_id, path in everything:
+        if run in ("latest", run_id):
+            chosen.setdefault(run_id, path)
+    return dict(list(chosen.items())[: count if run == "latest" else 1])
+
+
+def _not_in_files(files: dict[str, dict[str, float]], run: str, models: str) -> Collected:
+    """Collect from the warehouse a run that no file has any more.
+
+    Raises:
+        SourceError: the files hold no run at all.
+        NoSuchRun: the warehouse does not have the run either.
+    """
+    names = ", ".join(list(files)[:3])
+    if run == "latest":
+        raise SourceError(f"no run in {names}")
     try:
-        with direct.opened(names, run, compiled, [results.SAMPLES_MODEL]) as found:
-            rows = _rows(found.connection, [found.run_id])
-            return Collected([found.run_id], rows, found.read, found.skipped, models)
-    except NoSuchRun as missing:
-        try:
-            return _from_warehouse(run, 1, models)
-        except TelemetryError:
-            raise missing from None
+        return _from_warehouse(run, 1, models)
+    except TelemetryError:
+        count = len({run_id for runs in files.values() for run_id in runs})
+        raise NoSuchRun(
+            f"run {run!r} is neither in {names} ({count} runs) nor in the warehouse"
+        ) from None
+
+
+def _of_run(path: str, run: str, compiled: Path) -> list[Sample]:
+    with direct.opened([path], run, compiled, [results.SAMPLES_MODEL]) as found:
+        return _rows(found.connection, [run])
 
 
 def _from_warehouse(run: str, count: int, models: str) -> Collected:
@@ -129,24 +198,8 @@ def _from_warehouse(run: str, count: int, models: str) -> Collected:
         else:
             results.summary(connection, run)  # raises where the run is unknown
             runs = [run]
-        return Collected(runs, _rows(connection, runs), [], [], models)
-
-
-def _stored(wanted: Sequence[tuple[str, float]]) -> dict[str, list[Sample]]:
-    """Return the samples of runs that the warehouse knows up to the given time of their events."""
-    try:
-        with published() as connection:
-            rows = connection.execute(
-                "select run_id, epoch(last_event_at) from lake.marts.run_inventory"
-            ).fetchall()
-            known = {run_id: latest for run_id, latest in rows if latest is not None}
-            runs = [r for r, ts in wanted if r in known and abs(known[r] - ts) < 1e-3]
-            samples: dict[str, list[Sample]] = {}
-            for sample in _rows(connection, runs) if runs else []:
-                samples.setdefault(sample.labels["run_id"], []).append(sample)
-            return samples
-    except (TelemetryError, duckdb.Error):
-        return {}
+        samples = _rows(connection, runs)
+        return Collected(dict.fromkeys(runs, ""), None, samples, [], [], models)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, runs: Sequence[str]) -> list[Sample]:

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds in which a client has to send its request.
 _REQUEST_SECONDS = 5.0
+#: Milliseconds that a client may leave an answer unread.
+_READ_MS = 10_000
 #: Seconds that the end may take: what is under way is dropped then.
 _END_SECONDS = 0.6
 
@@ -75,11 +77,14 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # connections take it over: the kernel ends those whose client does not read
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _READ_MS)
         listening.bind(address)
         listening.listen(128)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no such host name"
         raise UsageError(
-            f"cannot listen on {where}: {error.strerror}; choose another --host or --port"
+            f"cannot listen on {where}: {reason}; choose another --host or --port"
         ) from None
     return listening
 
@@ -109,9 +114,13 @@ async def _serve(
         except TelemetryError as error:
             log.error("keeping the old configuration: %s", error)
             return
-        if (fresh.tls is None) != (server.tls is None):
-            log.warning("TLS is turned on or off by a restart only")
-        elif server.tls is not None:
+        if _terms(fresh.tls) != _terms(server.tls):
+            log.error(
+                "keeping the old configuration: what of TLS is not the certificate "
+                "changes by a restart only"
+            )
+            return
+        if server.tls is not None:
             _exchange(server.tls, fresh.tls)
         app.configure(fresh)
         follower.refresh_now()
@@ -130,12 +139,23 @@ async def _serve(
                        return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
     # what clients are cut off from is nothing to report
     loop.set_exception_handler(lambda _loop, _context: None)
-    following.cancel()
-    await asyncio.wait({following, serving}, timeout=_END_SECONDS)
-    if not ended.is_set():
-        for task in (following, serving):
-            if task.done() and not task.cancelled():
-                task.result()  # raises what ended it
+    await follower.stop(following)
+    await asyncio.wait({serving}, timeout=_END_SECONDS)
+    if ended.is_set() and not serving.done():
+        # clients that do not read would hold the end up, and there is nothing left to lose
+        logging.shutdown()
+        os._exit(0)
+    for task in (following, serving):
+        if task.done() and not task.cancelled() and not ended.is_set():
+            task.result()  # raises what ended it
+
+
+def _terms(tls: SSLContext | None) -> tuple[object, ...]:
+    """Return what of TLS is settled before a certificate is shown."""
+    if tls is None:
+        return ()
+    trusted = sorted(tls.get_ca_certs(binary_form=True))
+    return (tls.verify_mode, tls.minimum_version, tls.maximum_version, trusted)
 
 
 def _exchange(serving: SSLContext, fresh: SSLContext | None) -> None:

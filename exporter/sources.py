@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,9 @@ import duckdb
 from exporter.errors import one_line
 from exporter.raw_schema import CAPABILITIES, TABLES
 from exporter.raw_sql import ENGINE_ERRORS, TableShape, literal
+
+#: What a file looks like from outside.
+Look = tuple[int, ...]
 
 _SUFFIXES = (".sqlite3", ".sqlite", ".db")
 #: Tables, the columns of their primary key, and what becomes of their rowid.
@@ -105,6 +108,22 @@ def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]
             real = os.path.realpath(match)
             found[real] = found.get(real, False) or named
     return list(found.items()), skipped
+
+
+def look(path: str) -> Look:
+    """Return what a file looks like without opening it: it looks the same as long as it is.
+
+    Returns:
+        Device, inode, size and time of the file and of its WAL; empty for what is not there. A
+        WAL of no bytes, such as a reader leaves behind, is no WAL.
+    """
+    facts: list[int] = []
+    for file in (path, f"{path}-wal"):
+        with suppress(OSError):
+            state = os.stat(file)
+            if state.st_size > 0:
+                facts += [state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns]
+    return tuple(facts)
 
 
 @contextmanager

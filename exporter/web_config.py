@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import ssl
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -31,9 +32,11 @@ _CLIENT_AUTH = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
+#: Headers that say what an answer is.
+_OURS = {"content-type", "content-length", "content-encoding", "transfer-encoding", "connection"}
 #: Checked where no such user is known, so that an answer's time does not tell who is.
 _NOBODY = bcrypt.hashpw(b"", bcrypt.gensalt(10))
-#: Answers to passwords that are remembered, because bcrypt is slow on purpose.
+#: Wrong passwords that are remembered, because bcrypt is slow on purpose.
 _REMEMBERED = 1_000
 
 
@@ -108,7 +111,7 @@ def _tls(path: Path, section: dict[str, Any]) -> ssl.SSLContext | None:
     for key in ("cert_file", "key_file"):
         if not section.get(key):
             raise UsageError(f"web config {path}: tls_server_config wants {key}")
-    auth = section.get("client_auth_type") or "NoClientCert"
+    auth = str(section.get("client_auth_type") or "NoClientCert")
     if auth not in _CLIENT_AUTH:
         raise UsageError(
             f"web config {path}: client_auth_type is {auth!r}; it is one of "
@@ -118,6 +121,8 @@ def _tls(path: Path, section: dict[str, Any]) -> ssl.SSLContext | None:
     context.set_alpn_protocols(["http/1.1"])
     context.minimum_version = _version(path, section, "min_version", "TLS12")
     context.maximum_version = _version(path, section, "max_version", "TLS13")
+    if context.minimum_version > context.maximum_version:
+        raise UsageError(f"web config {path}: min_version is above max_version")
     try:
         context.load_cert_chain(
             *(str(path.parent / str(section[key])) for key in ("cert_file", "key_file"))
@@ -135,7 +140,7 @@ def _tls(path: Path, section: dict[str, Any]) -> ssl.SSLContext | None:
 
 
 def _version(path: Path, section: dict[str, Any], key: str, default: str) -> ssl.TLSVersion:
-    name = section.get(key) or default
+    name = str(section.get(key) or default)
     if name not in _VERSIONS:
         raise UsageError(
             f"web config {path}: {key} is {name!r}; it is one of {', '.join(_VERSIONS)}"
@@ -164,8 +169,11 @@ def _headers(path: Path, section: dict[str, Any]) -> list[tuple[bytes, bytes]]:
     if not isinstance(headers, dict):
         raise UsageError(f"web config {path}: headers is not a mapping")
     for name, value in headers.items():
-        if any(ord(c) < 32 or ord(c) > 126 for c in f"{name}{value}"):
-            raise UsageError(f"web config {path}: header {name!r} is not plain ASCII text")
+        is_name = re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", str(name))
+        if not is_name or not re.fullmatch(r"[\x20-\x7e]*", str(value)):
+            raise UsageError(f"web config {path}: {name!r} is no header, or has a bad value")
+        if str(name).lower() in _OURS:
+            raise UsageError(f"web config {path}: the header {name} is the exporter's own")
     return [(str(n).lower().encode(), str(v).encode()) for n, v in headers.items()]
 
 
@@ -174,21 +182,22 @@ class Passwords:
 
     def __init__(self, users: dict[str, bytes]) -> None:
         self._users = users
-        self._known: dict[bytes, bool] = {}
+        self._right: set[bytes] = set()
+        self._wrong: set[bytes] = set()
         self._secret = hashlib.sha256(bcrypt.gensalt()).digest()
         self._turn = asyncio.Semaphore(1)
 
     async def fit(self, user: str, password: str) -> bool:
-        """Tell whether a user has this password; beside others that ask, not before them."""
+        """Tell whether a user has this password; one that was right before need not wait."""
         hashed = self._users.get(user, _NOBODY)
         mark = hmac.digest(self._secret, hashed + b"\0" + password.encode(), "sha256")
-        if mark not in self._known:
+        if mark not in self._right and mark not in self._wrong:
             async with self._turn:
                 # longer ones cannot be told apart by bcrypt, which some versions refuse to try
                 fits = len(password.encode()) <= 72 and await asyncio.to_thread(
                     bcrypt.checkpw, password.encode(), hashed
                 )
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[mark] = fits
-        return self._known[mark] and user in self._users
+            if len(self._wrong) >= _REMEMBERED:
+                self._wrong.clear()
+            (self._right if fits and user in self._users else self._wrong).add(mark)
+        return mark in self._right

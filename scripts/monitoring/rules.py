@@ -44,7 +44,7 @@ def _slo_rule(target: Target, targets: list[Target], settings: Settings) -> dict
     alert = settings.slo_alert(target.slo, target.scope)
     value = settings.value(target.unit)
     # rules of one name differ in their labels, so that Prometheus tells them apart
-    subject = {"subject": target.subject} if target.subject else {}
+    subject = {"subject": _literal(target.subject)} if target.subject else {}
     who = "DocsToKG" if target.scope == "run" else f"{{{{ $labels.{alert.subject_label} }}}}"
     return {
         "alert": alert.alert,
@@ -64,13 +64,23 @@ def _selector(target: Target, targets: list[Target], alert: SloAlert) -> str:
     """Return the series of a target: its own subject's, or all that no other row names."""
     label = alert.subject_label
     if target.subject:
-        matchers = [f"{label}={json.dumps(target.subject)}"]
+        matchers = [f"{label}={_quoted(target.subject)}"]
     else:
         named = named_subjects(targets, target.slo, target.scope)
-        matchers = [f"{label}!={json.dumps(subject)}" for subject in named]
+        matchers = [f"{label}!={_quoted(subject)}" for subject in named]
     name, _, own = alert.metric.partition("{")
     matchers = [*filter(None, [own.removesuffix("}")]), *matchers]
     return f"{name}{{{','.join(matchers)}}}" if matchers else name
+
+
+def _quoted(text: str) -> str:
+    """Return text as PromQL quotes it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _literal(text: str) -> str:
+    """Return text that stays as it is where Prometheus expands templates."""
+    return text.replace("{{", '{{"{{"}}')
 
 
 def _runbook(page: str, settings: Settings) -> str:

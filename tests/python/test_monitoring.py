@@ -172,6 +172,24 @@ def test_openings_are_counted_exactly(tmp_path: Path) -> None:
     openings(tmp_path, "0+1x120", times(60, 121), {"30m": 30, "60m": 60, "120m": 60})
 
 
+def test_openings_before_a_gap_in_the_scrapes_are_not_counted_anew(tmp_path: Path) -> None:
+    # 20 openings in 20 minutes, and no scrape for 12 minutes three hours later
+    total = f"0+1x20 {times(20, 160)} {'_ ' * 12}{times(20, 80)}"
+    openings(tmp_path, total, times(20, 273), {"20m": 20, "170m": 0, "195m": 0, "252m": 0})
+
+
+def test_subjects_of_any_characters_give_rules(project: Path) -> None:
+    with (project / "seeds" / "slo_targets.csv").open("a") as seed:
+        for host in ("🐙.example", "x{{y}}", 'q"\\.example'):
+            quoted = host.replace('"', '""')
+            seed.write(f'http_429_pct,run_host,"{quoted}",<=,5,%,network_requests\n')
+    assert generate(project).returncode == 0
+    rules = project / "monitoring" / "prometheus" / "rules" / "alerts.yml"
+    done = promtool.run("promtool", "check", "rules", rules)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '{host="🐙.example"} > 5' in rules.read_text()
+
+
 def test_an_slo_without_an_entry_has_an_alert(project: Path, tmp_path: Path) -> None:
     with (project / "seeds" / "slo_targets.csv").open("a") as seed:
         seed.write("ttfp_p99_ms,run,,<=,60000,ms,ttfp_artifacts\n")
