@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import html
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class App:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request (ASGI)."""
         if scope["type"] == "http":
-            await self._send(scope, await self._answer(scope), send)
+            with contextlib.suppress(OSError):  # whoever asked is gone
+                await self._send(scope, await self._answer(scope), send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
 

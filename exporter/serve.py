@@ -11,6 +11,7 @@ import signal
 import socket
 from pathlib import Path
 from ssl import SSLContext, SSLObject, SSLSocket
+from typing import Any
 
 from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config
@@ -127,6 +128,7 @@ async def _serve(
         log.info("configuration read again")
 
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_report)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, reload)
@@ -148,6 +150,17 @@ async def _serve(
     for task in (following, serving):
         if task.done() and not task.cancelled() and not ended.is_set():
             task.result()  # raises what ended it
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what went wrong in a task that nobody waits for, unless a client went away."""
+    error = context.get("exception")
+    if isinstance(error, BaseExceptionGroup):
+        is_of_client = error.split(OSError)[1] is None
+    else:
+        is_of_client = isinstance(error, OSError)
+    if not is_of_client:
+        loop.default_exception_handler(context)
 
 
 def _terms(tls: SSLContext | None) -> tuple[object, ...]:

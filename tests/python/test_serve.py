@@ -86,7 +86,6 @@ def test_several_runs(tool: Tool, tmp_path: Path) -> None:
     db = tmp_path / "t.sqlite3"
     for number in range(3):
         record(db, f"run-{number}", start=START + 1000 * number)
-    # the two of them that the warehouse knows are taken from there
     assert tool("run", "--db", db).returncode == 0
     record(db, "run-3", start=START + 3000)
     direct = tool("metrics", "--db", db, "--runs", 3, DOCSTOKG_WAREHOUSE=str(tmp_path / "none"))
@@ -153,6 +152,45 @@ def test_a_locked_file_keeps_its_samples(tool: Tool, tmp_path: Path) -> None:
         assert has_run(exporter, "live"), "not the run of the file that can still be read"
         holder.kill()
         eventually(lambda: exporter.value("docstokg_exporter_refresh_success") == 1)
+
+
+def test_only_the_served_runs_own_file_matters(tool: Tool, tmp_path: Path) -> None:
+    old, live = tmp_path / "old.sqlite3", tmp_path / "live.sqlite3"
+    record(old, "old")
+    record(live, "live", start=START + 1000)
+    with serving(tmp_path, "--db", tmp_path / "*.sqlite3", *QUICK) as exporter:
+        eventually(lambda: has_run(exporter, "live"))
+        for path in tmp_path.glob("old.sqlite3-*"):
+            path.unlink()
+        old.write_bytes(b"garbage")
+        record(live, "live", artifacts=3, start=START + 2000)
+        eventually(lambda: exporter.value("docstokg_run_requests_total", run_id="live") == 46)
+        assert exporter.value("docstokg_exporter_refresh_success") == 1
+        assert exporter.value("docstokg_exporter_source_files", state="skipped") == 1
+        old.unlink()
+        record(old, "old")
+        live.rename(tmp_path / "moved")
+        eventually(lambda: exporter.value("docstokg_exporter_refresh_success") == 0)
+        assert has_run(exporter, "live"), "an older run does not take its place"
+        assert "it is gone" in exporter.get("/")[2].decode()
+        record(tmp_path / "next.sqlite3", "next", start=START + 9000)
+        eventually(lambda: has_run(exporter, "next"))
+        assert exporter.value("docstokg_exporter_refresh_success") == 1
+
+
+def test_an_older_run_that_is_updated_is_read_again(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    record(db, "old", artifacts=10, good=0)
+    record(tmp_path / "new.sqlite3", "new", start=START + 1000)
+    update = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+        "c.execute('update downloads set sha256 = ?, final_path = ?', ['a' * 64, 'x']); c.commit()"
+    )
+    with serving(tmp_path, "--db", tmp_path / "*.sqlite3", "--runs", 5, *QUICK) as exporter:
+        eventually(lambda: exporter.value("docstokg_run_yield_pct", run_id="old") == 0)
+        subprocess.run([sys.executable, "-c", update, str(db)], check=True)
+        eventually(lambda: exporter.value("docstokg_run_yield_pct", run_id="old") == 100)
+        assert has_run(exporter, "new")
 
 
 def test_counters_never_go_down_within_a_run(tool: Tool, tmp_path: Path) -> None:
@@ -244,8 +282,12 @@ def test_hostile_clients_stop_nothing(tool: Tool, tmp_path: Path) -> None:
         for junk in (b"GET " + b"a" * 99_999, b"\x16\x03\x01\xff", b"PRI * HTTP/2.0\r\n\r\nSM\r\n"):
             clients.append(connected(exporter))
             clients[-1].sendall(junk)
+        for _ in range(50):  # asks for much and reads nothing
+            clients.append(connected(exporter))
+            clients[-1].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
         record(db, "next", start=START + 1000)
         eventually(lambda: has_run(exporter, "next"))
+        eventually(lambda: (exporter.value("process_open_fds") or 0) < 50)
         began = time.monotonic()
         assert exporter.get()[0] == 200
         assert time.monotonic() - began < 2
@@ -389,9 +431,13 @@ def test_tls_and_passwords(tool: Tool, tmp_path: Path) -> None:
         exporter.tls = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
         assert exporter.get(Authorization=login("one"))[0] == 401
         assert exporter.get(Authorization=login("two"))[0] == 200
+        config.write_text(config.read_text().replace("cert_file", "max_version: TLS12, cert_file"))
+        exporter.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "by a restart only" in exporter.log.read_text())
+        assert exporter.get(Authorization=login("two"))[0] == 200
         config.write_text("nonsense: 1\n")
         exporter.process.send_signal(signal.SIGHUP)
-        eventually(lambda: "keeping the old configuration" in exporter.log.read_text())
+        eventually(lambda: "does not know nonsense" in exporter.log.read_text())
         assert exporter.get(Authorization=login("two"))[0] == 200
 
 
@@ -406,6 +452,9 @@ def test_tls_and_passwords(tool: Tool, tmp_path: Path) -> None:
         ("basic_auth_users: [me]", "not a mapping"),
         ("tls: {}", "does not know tls"),
         ("a: [", "not YAML"),
+        ("tls_server_config: {cert_file: a, key_file: b, min_version: [1]}", "min_version"),
+        ("http_server_config: {headers: {a b: c}}", "no header"),
+        ("http_server_config: {headers: {Content-Length: 1}}", "own"),
         ("http_server_config: {headers: {a: \"b\\r\\nc\"}}", "header"),
     ],
 )  # fmt: skip
@@ -426,6 +475,7 @@ def test_bad_ports_and_settings(tool: Tool, tmp_path: Path) -> None:
             ("--db", "x", "--port", port),
             ("--db", "x", "--port", 99_999),
             ("--db", "x", "--port", 0, "--host", "no.such.host.invalid"),
+            ("--db", "x", "--port", 0, "--host", ".."),
             ("--db", "x", "--port", 0, "--poll", "nan"),
             ("--db", "x", "--port", 0, "--poll", 0),
             ("--db", "x", "--port", 0, "--web-config", "none.yml"),
