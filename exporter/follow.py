@@ -165,9 +165,11 @@ class Follower:
         """Have the samples collected, and put them in the place of those in memory."""
         looked_at, began = time.time(), time.monotonic()
         self._seen = seen
-        problem, self._skipped = "", ()
+        problem = ""
         try:
             fresh = await self._refreshed()
+            for skip in set(fresh.skipped) - set(self._skipped):
+                log.warning("skipped %s: %s", printable(skip.path), skip.reason)
             self._skipped, self._memory = fresh.skipped, fresh.memory
             problem = self._lost(fresh)
             if not problem:

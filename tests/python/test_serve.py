@@ -167,6 +167,7 @@ def test_only_the_served_runs_own_file_matters(tool: Tool, tmp_path: Path) -> No
         eventually(lambda: exporter.value("docstokg_run_requests_total", run_id="live") == 46)
         assert exporter.value("docstokg_exporter_refresh_success") == 1
         assert exporter.value("docstokg_exporter_source_files", state="skipped") == 1
+        assert exporter.log.read_text().count(f"skipped {old}: not a SQLite database") == 1
         old.unlink()
         record(old, "old")
         live.rename(tmp_path / "moved")
