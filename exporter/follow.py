@@ -35,7 +35,7 @@ _LONGEST_RETRY = 60.0
 #: The memory, processor time and open files of this process.
 _PROCESS = ProcessCollector(registry=None)
 #: How far refreshes stand back behind scrapes, and builds behind refreshes, for the processor.
-_NICE_REFRESH, _NICE_BUILD = 10, 15
+_NICE_REFRESH, _NICE_BUILD = 3, 5
 
 
 @dataclass

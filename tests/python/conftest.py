@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, Phase, settings
 
 # Every example loads a file and builds all models: about half a second.
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-settings.register_profile("ci", max_examples=40, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("ci", max_examples=25, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("deep", parent=settings.get_profile("ci"), max_examples=1000)
 settings.register_profile(
-    "quick", parent=settings.get_profile("ci"), phases=[Phase.generate], max_examples=25
+    "quick", parent=settings.get_profile("ci"), phases=[Phase.generate], max_examples=15
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

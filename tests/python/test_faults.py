@@ -84,7 +84,7 @@ def test_a_writer_that_keeps_committing_loses_nothing(tool: Tool, tmp_path: Path
         while not db.exists():
             assert writer.poll() is None
         seen = []
-        for _ in range(3):
+        for _ in range(2):
             done = tool("run", "--db", db)
             assert done.returncode == 0, done.stderr
             seen.append(loaded_counts(tool)["downloads"])
@@ -119,40 +119,33 @@ def test_two_runs_at_once(tool: Tool, tmp_path: Path) -> None:
     assert [row["run_id"] for row in rows] == ["first", "second"]
 
 
-def test_a_process_that_built_lets_others_write(tool: Tool, tmp_path: Path) -> None:
+def test_a_process_builds_one_warehouse_after_another_and_lets_others_write(
+    tool: Tool, tmp_path: Path
+) -> None:
     record(tmp_path / "a.sqlite3", "first")
     record(tmp_path / "b.sqlite3", "second", start=START + 1000)
-    code = (
-        "import sys; from pathlib import Path; from exporter.runner import build\n"
-        "build([sys.argv[1]], Path(sys.argv[2]), print, lambda *_: None)\n"
-        "print('built', flush=True); sys.stdin.read()\n"
-    )
-    builder = subprocess.Popen(
-        [sys.executable, "-c", code, "a.sqlite3", str(ROOT)],
-        env={**os.environ, "DOCSTOKG_WAREHOUSE": str(tmp_path / "warehouse")},
-        cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert builder.stdout is not None
-        assert "built" in builder.stdout.readline()
-        done = tool("run", "--db", "b.sqlite3", DOCSTOKG_LOCK_TIMEOUT_S="0")
-        assert done.returncode == 0, done.stderr
-    finally:
-        builder.communicate()
-
-
-def test_a_process_may_build_one_warehouse_after_another(tool: Tool, tmp_path: Path) -> None:
-    record(tmp_path / "a.sqlite3", "first")
     code = (
         "import os, sys; from pathlib import Path; from exporter.runner import build\n"
         "for name in ('one', 'two'):\n"
         "    os.environ['DOCSTOKG_WAREHOUSE'] = name\n"
         "    assert build(['a.sqlite3'], Path(sys.argv[1]), print, lambda *_: None).published\n"
+        "print('built', flush=True); sys.stdin.read()\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(ROOT)], cwd=tmp_path, check=True)
-    for name in ("one", "two"):
-        done = tool("runs", DOCSTOKG_WAREHOUSE=str(tmp_path / name))
-        assert "first" in done.stdout, done.stderr
+    builder = subprocess.Popen(
+        [sys.executable, "-c", code, str(ROOT)],
+        cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert builder.stdout is not None
+        assert "built" in builder.stdout.readline()
+        two = {"DOCSTOKG_WAREHOUSE": str(tmp_path / "two")}
+        done = tool("run", "--db", "b.sqlite3", DOCSTOKG_LOCK_TIMEOUT_S="0", **two)
+        assert done.returncode == 0, done.stderr
+    finally:
+        builder.communicate()
+    for name, runs in (("one", ["first"]), ("two", ["first", "second"])):
+        done = tool("runs", "--output-format", "json", DOCSTOKG_WAREHOUSE=str(tmp_path / name))
+        assert [run["run_id"] for run in json.loads(done.stdout)] == runs
 
 
 def test_a_second_run_gives_up_at_its_limit(tool: Tool, tmp_path: Path) -> None:
