@@ -139,7 +139,7 @@ def _scrapes(served: Served, db: Path, append: Callable[[Path], None], note: Not
 def _idle(served: Served, note: Note) -> None:
     """Measure the processor time of polls that find nothing new."""
     poll = served.value("docstokg_exporter_poll_interval_seconds")
-    time.sleep(poll)
+    time.sleep(3 * poll)  # until what was appended last is read
     before, began = _processor(served), time.monotonic()
     time.sleep(10 * poll)
     polls = (time.monotonic() - began) / poll
