@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +14,7 @@ import typer
 from exporter import __version__, output
 from exporter.errors import TelemetryError, UsageError, one_line
 from exporter.process import without_pandas
+from exporter.progress import progress
 
 if TYPE_CHECKING:
     from exporter.results import Summary
@@ -106,8 +105,8 @@ def run(
     names = _names(db)
     if not names:
         raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
-    with _progress("loading", verbose) as (say, progress):
-        outcome = runner.build(names, find_project(project_dir), say, progress, verbose)
+    with progress("loading", verbose) as (say, step):
+        outcome = runner.build(names, find_project(project_dir), say, step, verbose)
     for skip in outcome.report.skipped:
         _complain(f"skipped {skip.path}: {skip.reason}")
     for failure in outcome.failed_tests:
@@ -220,8 +219,8 @@ def export(
 
     skipped = _load_first(db, project_dir, verbose)
     runs_of = _runs_of(db, project_dir, verbose) if db else None
-    with _progress("writing", verbose) as (_, progress):
-        written = write(out, runs_of, progress)
+    with progress("writing", verbose) as (_, step):
+        written = write(out, runs_of, step)
     rows = sum(item.rows for item in written)
     typer.echo(f"{len(written)} tables, {rows:,} rows, written to {out} and counted")
     raise typer.Exit(1 if skipped else 0)
@@ -233,7 +232,7 @@ def _runs_of(db: list[str], project_dir: Path | None, verbose: bool) -> dict[str
     from exporter.paths import project_dir as find_project
     from exporter.sources import expand
 
-    with _progress("compiling", verbose) as (say, _):
+    with progress("compiling", verbose) as (say, _):
         compiled = direct.compiled(find_project(project_dir), say, verbose)
     runs, _skipped = direct.runs_of(expand(db)[0], compiled)
     return {path: set(found) for path, found in runs.items()}
@@ -261,7 +260,7 @@ def metrics(
     from exporter.paths import project_dir as find_project
 
     project = find_project(project_dir)
-    with _progress("compiling", verbose) as (say, _):
+    with progress("compiling", verbose) as (say, _):
         compiled = direct.compiled(project, say, verbose)
     collected = samples.collect(_names(db), run, runs, compiled, warehouse.models_version(project))
     for skip in collected.skipped:
@@ -340,7 +339,7 @@ def _summarise(
     from exporter.query import published
 
     if names:
-        with _progress("compiling", verbose) as (say, _):
+        with progress("compiling", verbose) as (say, _):
             compiled = direct.compiled(find_project(project_dir), say, verbose)
         try:
             with direct.opened(names, run, compiled, results.SUMMARY_MODELS) as found:
@@ -370,43 +369,13 @@ def _load_first(db: list[str] | None, project_dir: Path | None, verbose: bool) -
     from exporter import runner
     from exporter.paths import project_dir as find_project
 
-    with _progress("loading", verbose) as (say, progress):
-        outcome = runner.build(db, find_project(project_dir), say, progress, verbose)
+    with progress("loading", verbose) as (say, step):
+        outcome = runner.build(db, find_project(project_dir), say, step, verbose)
     for skip in outcome.report.skipped:
         _complain(f"skipped {skip.path}: {skip.reason}")
     for failure in outcome.failed_tests:
         _complain(f"test failed, so the answer is from the last good state: {failure}")
     return bool(outcome.report.skipped or outcome.failed_tests)
-
-
-@contextmanager
-def _progress(
-    what: str, verbose: bool
-) -> Iterator[tuple[Callable[[str], None], Callable[[str, int, int], None]]]:
-    """Show progress on stderr while a person waits; silent where stderr is not a terminal."""
-    if verbose or not sys.stderr.isatty():
-        yield _complain, lambda done, number, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True, highlight=False)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(24),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-
-        def say(message: str) -> None:
-            bar.update(task, description=message)
-
-        def step(done: str, number: int, total: int) -> None:
-            bar.update(task, description=done, completed=number, total=total)
-
-        yield say, step
 
 
 def _complain(message: str) -> None:

@@ -61,7 +61,7 @@ def slis(path: str, run: str) -> dict[str, object]:
             return connection.execute(sql, {"run": run}).fetchall()
 
         (found["cache_hit_pct"], found["http_429_pct"]) = rows(_COUNTED)[0]
-        found["hosts"] = dict(rows(_HOSTS))  # type: ignore[arg-type]
+        found["hosts"] = {host: ratio for host, ratio in rows(_HOSTS)}
         delays: dict[object, list[float]] = {}
         for role, delay in rows(_DELAYS):
             delays.setdefault(role, []).append(float(str(delay)))
