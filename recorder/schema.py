@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _ID: Final = "INTEGER PRIMARY KEY AUTOINCREMENT"
 
@@ -131,23 +131,37 @@ INDEXES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 )
 
 
+#: The columns of each table that a writer fills: all but the automatic id.
+COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {table: tuple(name for name in declared if name != "id") for table, declared in TABLES.items()}
+)
+
+# What recorders did: not telemetry of the crawl, so no model is made of it. One row per writer.
+STATUS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "writer": "TEXT PRIMARY KEY",
+        "run_id": "TEXT",
+        "started_at": "REAL",
+        "updated_at": "REAL",
+        "events": "INTEGER",
+        "dropped": "INTEGER",
+        "damaged_values": "INTEGER",
+        "call_s": "REAL",
+        "writer_cpu_s": "REAL",
+        "first_error": "TEXT",
+    }
+)
+STATUS_TABLE: Final = "recorder_status"
+
+
 class SchemaError(RuntimeError):
     """The file has a schema that this version cannot write."""
-
-
-def columns(table: str) -> tuple[str, ...]:
-    """Return the columns of a table that a writer fills: all but the automatic id.
-
-    Raises:
-        KeyError: there is no such table.
-    """
-    return tuple(name for name in TABLES[table] if name != "id")
 
 
 def ddl() -> tuple[str, ...]:
     """Return the statements that create what is missing, tables before their indexes."""
     statements = []
-    for table, declared in TABLES.items():
+    for table, declared in (*TABLES.items(), (STATUS_TABLE, STATUS)):
         body = ", ".join(f"{name} {kind}" for name, kind in declared.items())
         statements.append(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
     for table, indexed in INDEXES:
@@ -207,7 +221,7 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
 
 def _add_columns(connection: sqlite3.Connection) -> None:
     """Give the tables of an older file the columns they lack; its rows keep NULL there."""
-    for table, declared in TABLES.items():
+    for table, declared in (*TABLES.items(), (STATUS_TABLE, STATUS)):
         known = connection.execute("SELECT name FROM pragma_table_info(?)", [table]).fetchall()
         for name, kind in declared.items() if known else ():
             if (name,) not in known and name != "id":

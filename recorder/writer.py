@@ -1,173 +1,171 @@
-"""Writes events into SQLite from a thread of its own, in batches."""
+"""Takes events from any thread and writes them from one of its own."""
 
 from __future__ import annotations
 
 import atexit
 import itertools
-import json
 import logging
 import os
 import queue
-import sqlite3
+import secrets
+import sys
 import threading
 import time
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, Unpack
+from typing import Any, Final, Self, Unpack
 
-from recorder import schema
 from recorder.events import (
     BreakerTransition,
     Download,
     FallbackAttempt,
     HttpEvent,
     RateEvent,
-    Recorder,
     RunSummary,
 )
-from recorder.null import NullRecorder
+from recorder.pipeline import BACKLOG_LIMIT, BATCH, Pipeline
+from recorder.privacy import Privacy
+from recorder.rows import UPDATE, Event, snapshot
 from recorder.settings import Settings
-from recorder.urls import hash_url
+from recorder.termination import before_sigterm
 
 _log = logging.getLogger("recorder")
 
-_BUSY_TIMEOUT_MS: Final = 5_000
-_BUSY_ATTEMPTS: Final = 6
-_QUEUE_LIMIT: Final = 200_000
-
-_COLUMNS: Final = {table: schema.columns(table) for table in schema.TABLES}
-
-
-def _insert(table: str) -> str:
-    names = _COLUMNS[table]
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-
-
-def _keep(names: tuple[str, ...], new: str) -> str:
-    return ", ".join(f"{name} = coalesce({new.format(name=name)}, {name})" for name in names)
-
-
-_INSERTS: Final = {table: _insert(table) for table in schema.TABLES}
-_UPDATED: Final = tuple(c for c in _COLUMNS["downloads"] if c not in {"run_id", "artifact_id"})
-_UPDATE_DOWNLOAD: Final = (
-    f"UPDATE downloads SET {_keep(_UPDATED, '?')} WHERE id = "
-    "(SELECT max(id) FROM downloads WHERE run_id = ? AND artifact_id = ?)"
-)
-_SUMMARY: Final = tuple(c for c in _COLUMNS["run_summary"] if c != "run_id")
-_UPSERT_SUMMARY: Final = (
-    f"{_INSERTS['run_summary']} ON CONFLICT (run_id) DO UPDATE SET "
-    f"{_keep(_SUMMARY, 'excluded.{name}')}"
-)
-
-
-class _Write(NamedTuple):
-    sql: str
-    values: tuple[object, ...]
-
-
-class _Flush(NamedTuple):
-    done: threading.Event
-
-
-class _Stop(NamedTuple):
-    pass
+#: Events that may wait to become rows.
+QUEUE_LIMIT: Final = 100_000
+#: Every which call is timed.
+_TIMED: Final = 64
+_RETRY_S: Final = 0.05
+#: Seconds that SIGTERM may take longer because of telemetry.
+_LAST_WORDS_S: Final = 2.0
 
 
 class TelemetryWriter:
-    """Records one run into one SQLite file; any number of threads and processes may.
+    """Records one run; any number of threads and processes may.
+
+    A call puts the event into a queue and returns. A thread turns what is queued into rows,
+    cleans them of URLs, and writes them, every flush_interval_s. While a file cannot be written
+    rows wait for it, up to a limit; beyond that, events are dropped and counted. A process that
+    is killed loses what came since the last flush.
+
+    In a forked child the writer starts anew, with a thread of its own at the first event.
 
     Attributes:
-        dropped: events that could not be written; each cause is logged, the first time only.
+        run_id: the run that all events belong to.
+        writer: names this writer among all that write about a run.
+        events: calls that reported something, the dropped ones too.
+        call_s: seconds those calls took in all; every 64th was measured.
     """
 
     def __init__(
         self,
-        db_path: str | os.PathLike[str],
+        target: Settings | str | os.PathLike[str],
         run_id: str,
         *,
         flush_interval_s: float = 0.5,
-        batch_size: int = 1_000,
     ) -> None:
-        """Start the writer thread, which opens or creates the file.
+        """Prepare to record; the files are opened by the writer's thread.
 
         Args:
-            db_path: the SQLite file; its folder is created when missing.
+            target: what to record into; a path is the SQLite file.
             run_id: the run that all events belong to.
             flush_interval_s: seconds an event waits at most before it is written.
-            batch_size: events that are written without waiting for the interval.
         """
-        self.run_id = run_id
-        self.dropped = 0
-        self._path = Path(db_path)
+        if not isinstance(target, Settings):
+            target = Settings(enabled=True, db_path=Path(target))
+        self.settings = target
         self._interval_s = flush_interval_s
-        self._batch_size = batch_size
-        self._queue: queue.Queue[_Write | _Flush | _Stop] = queue.Queue(_QUEUE_LIMIT)
-        self._connection: sqlite3.Connection | None = None
-        self._lock = threading.Lock()
-        self._logged = False
+        self._given_run_id = run_id
+        self._privacy = Privacy(target.hash_urls, target.hash_key)
+        self.run_id = self._privacy.name(run_id)
+        self._begin()
+        self._start()
+        _writers.add(self)
+        atexit.register(_close, weakref.ref(self))
+
+    def _begin(self) -> None:
+        """Start with nothing queued, as a new writer or as one in a forked child."""
+        self.writer = secrets.token_hex(8)
+        self.events = 0
+        self.call_s = 0.0
+        self._turned_away = 0
+        self._numbers = itertools.count(1)
+        # Queues of this kind may be used by a signal handler, whatever it interrupted.
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[threading.Event | None] = queue.SimpleQueue()
+        self._pipeline = Pipeline(self.settings, self._given_run_id, self._privacy)
         self._closed = False
-        # A daemon, so that a crawler that forgets close() still exits; atexit then flushes.
-        self._thread = threading.Thread(target=self._run, name="telemetry-writer", daemon=True)
-        self._thread.start()
-        atexit.register(self.close)
+        self._deadline = 0.0
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._warned = False
 
     @property
     def enabled(self) -> bool:
         """Always true; see NullRecorder."""
         return True
 
+    @property
+    def dropped(self) -> int:
+        """Events that are not in the first of the files and never will be."""
+        return self._turned_away + self._pipeline.lost
+
     def http_event(self, **fields: Unpack[HttpEvent]) -> None:
         """Record one request; of its URL only the hash is kept."""
-        row: dict[str, Any] = {"method": "GET", "sample_weight": 1.0, **fields}
-        url = row.pop("url", None)
-        if url is not None:
-            row["url_hash"] = hash_url(str(url))
-        self._record("http_events", row)
+        self._put("http_events", fields)
 
     def rate_event(self, **fields: Unpack[RateEvent]) -> None:
         """Record one decision of a rate limiter."""
-        self._record("rate_events", dict(fields))
+        self._put("rate_events", fields)
 
     def breaker_transition(self, **fields: Unpack[BreakerTransition]) -> None:
         """Record one change of state of a circuit breaker."""
-        self._record("breaker_transitions", {"scope": "host", **fields})
+        self._put("breaker_transitions", fields)
 
     def fallback_attempt(self, **fields: Unpack[FallbackAttempt]) -> None:
         """Record one try of one resolver."""
-        self._record("fallback_attempts", dict(fields))
+        self._put("fallback_attempts", fields)
 
     def download(self, **fields: Unpack[Download]) -> None:
         """Record one attempt to get one artifact."""
-        self._record("downloads", dict(fields))
+        self._put("downloads", fields)
 
     def update_download(self, **fields: Unpack[Download]) -> None:
         """Set fields of the latest download of this run and artifact; None leaves one alone."""
-        row = self._checked("downloads", dict(fields))
-        key = (self.run_id, row.get("artifact_id"))
-        self._put(_Write(_UPDATE_DOWNLOAD, (*(row.get(name) for name in _UPDATED), *key)))
+        self._put("downloads", fields, UPDATE)
 
     def run_summary(self, **fields: Unpack[RunSummary]) -> None:
         """Create or complete the run's row; None leaves a field alone.
 
         The SLI columns stay NULL: they are derived by the models, and by nothing else.
         """
-        row = self._checked("run_summary", {**fields, "run_id": self.run_id})
-        self._put(_Write(_UPSERT_SUMMARY, tuple(map(row.get, _COLUMNS["run_summary"]))))
+        self._put("run_summary", fields)
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Wait until all events so far are written; False if that took longer than timeout_s."""
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            return self._queue.empty()
         done = threading.Event()
-        return self._put(_Flush(done)) and done.wait(timeout_s)
+        self._orders.put(done)
+        return done.wait(timeout_s)
 
-    def close(self, timeout_s: float = 30.0) -> None:
-        """Write what is left and stop; later events are dropped. May be called twice."""
-        with self._lock:
-            first, self._closed = not self._closed, True
-        if first:
-            atexit.unregister(self.close)
-            self._queue.put(_Stop())
-        self._thread.join(timeout_s)
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Write what is left and stop; later events are dropped.
+
+        Waits at most timeout_s seconds, and only for a file that others are writing. May be
+        called twice, and from a signal handler.
+        """
+        self._deadline = time.monotonic() + timeout_s
+        first, self._closed = not self._closed, True
+        thread = self._thread
+        if first and thread is not None:
+            self._orders.put(None)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s + 1)
 
     def __enter__(self) -> Self:
         return self
@@ -180,134 +178,126 @@ class TelemetryWriter:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For worker processes that are started anew rather than forked.
+        return type(self), (self.settings, self._given_run_id)
+
     # On the caller's thread
 
-    def _checked(self, table: str, row: dict[str, Any]) -> dict[str, Any]:
-        """Turn the row into what SQLite stores; a wrong name is a bug, and raises TypeError."""
-        unknown = row.keys() - schema.TABLES[table].keys()
-        if unknown:
-            raise TypeError(f"unexpected telemetry fields for {table}: {sorted(unknown)}")
-        metadata = row.get("metadata")
-        if metadata is not None and not isinstance(metadata, str):
-            row["metadata"] = json.dumps(metadata, default=str, sort_keys=True)
-        return row
+    def _put(self, table: str, fields: Any, action: str = "") -> None:
+        self.events = number = next(self._numbers)
+        began = 0.0 if number % _TIMED else time.perf_counter()
+        if self._closed or self._queue.qsize() >= QUEUE_LIMIT:
+            self._turn_away()
+            return
+        error = fields.get("error")
+        if error is not None and not isinstance(error, str):
+            # Not the exception itself: it would keep its frames alive.
+            fields["error"] = (error if isinstance(error, type) else type(error)).__name__
+        if "metadata" in fields:
+            # The row is worth more than its metadata, whatever is wrong with it.
+            with suppress(Exception):
+                fields["metadata"] = snapshot(fields["metadata"])
+        if self._thread is None:
+            self._start()
+        self._queue.put(Event(table, time.time(), fields, action))
+        if began:
+            self.call_s += (time.perf_counter() - began) * _TIMED
 
-    def _record(self, table: str, row: dict[str, Any]) -> None:
-        row.setdefault("ts", time.time())
-        row["run_id"] = self.run_id
-        row = self._checked(table, row)
-        self._put(_Write(_INSERTS[table], tuple(map(row.get, _COLUMNS[table]))))
-
-    def _put(self, item: _Write | _Flush) -> bool:
+    def _turn_away(self) -> None:
         with self._lock:
-            # Under the lock, so that nothing can come after the stop and be forgotten.
-            if not self._closed:
-                try:
-                    self._queue.put_nowait(item)
-                    return True
-                except queue.Full:
-                    pass
-            self.dropped += isinstance(item, _Write)
-            return False
+            self._turned_away += 1
+            warn, self._warned = not self._warned, True
+        if warn:
+            why = "it is closed" if self._closed else "they come faster than they can be written"
+            _log.warning("telemetry is being dropped: %s", why)
 
-    # On the writer thread
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                # A daemon, so that a crawler that forgets close() still exits: atexit flushes.
+                thread = threading.Thread(target=self._run, name="telemetry-writer", daemon=True)
+                # No thread can be had of a process that is ending: events are dropped then.
+                with suppress(RuntimeError):
+                    thread.start()
+                    self._thread = thread
+                if "multiprocessing" in sys.modules:
+                    # Its children end without atexit.
+                    from multiprocessing import util
+
+                    util.Finalize(self, _close, (weakref.ref(self),), exitpriority=0)
+
+    # On the writer's thread
 
     def _run(self) -> None:
-        self._open()
-        stopping = False
-        while not stopping:
-            batch: list[_Write] = []
-            flushed: list[threading.Event] = []
-            deadline = time.monotonic() + self._interval_s
-            while len(batch) < self._batch_size:
-                try:
-                    item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
-                except queue.Empty:
-                    break
-                if isinstance(item, _Write):
-                    batch.append(item)
-                    continue
-                if isinstance(item, _Flush):
-                    flushed.append(item.done)
-                else:
-                    stopping = True
+        unmet: list[threading.Event] = []
+        while True:
+            try:
+                order = self._orders.get(timeout=self._interval_s)
+            except queue.Empty:
+                order = None
+            if order is not None:
+                unmet.append(order)
+            stopping = self._closed
+            try:
+                self._work(stopping)
+            except Exception:  # whatever it is, it must not end the thread
+                _log.exception("telemetry: an error of the recorder's own")
+            if self._pipeline.waiting == 0:
+                for done in unmet:
+                    done.set()
+                unmet.clear()
+            if stopping:
                 break
-            if batch:
-                self._write(batch)
-            for done in flushed:
-                done.set()
-        if self._connection is not None:
-            self._connection.close()
+        self._pipeline.close()
+        if self._queue.qsize():
+            self._turned_away += self._queue.qsize()
+        if self.dropped:
+            _log.warning("telemetry lost %d of %d events", self.dropped, self.events)
 
-    def _open(self) -> sqlite3.Connection | None:
-        if self._connection is None:
-            connection = None
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                connection = sqlite3.connect(
-                    self._path, timeout=_BUSY_TIMEOUT_MS / 1_000, isolation_level=None
-                )
-                schema.enable_wal(connection)
-                connection.execute("PRAGMA synchronous=NORMAL")
-                schema.ensure_schema(connection)
-                self._connection = connection
-            except (sqlite3.Error, OSError, schema.SchemaError) as error:
-                if connection is not None:
-                    connection.close()
-                self._complain(error)
-        return self._connection
-
-    def _write(self, batch: list[_Write]) -> None:
-        try:
-            connection = self._open()
-            if connection is not None:
-                self._commit(connection, batch)
+    def _work(self, is_last: bool) -> None:
+        while True:
+            self._pipeline.take(self._taken(), is_last and self._queue.qsize() <= BATCH)
+            self._pipeline.write(self)
+            if self._pipeline.waiting:
+                # What waits for a reason does so until the next time, or for as long as is left.
+                if not (is_last and self._pipeline.is_busy and time.monotonic() < self._deadline):
+                    return
+                time.sleep(_RETRY_S)
+            elif self._queue.empty():
                 return
-        except Exception as error:  # whatever it is, it must not end the thread
-            if len(batch) > 1 and not _is_busy(error):
-                # One value that SQLite will not take spoils its batch: find it, keep the others.
-                for write in batch:
-                    self._write([write])
-                return
-            self._complain(error)
-        with self._lock:
-            self.dropped += len(batch)
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Write]) -> None:
-        for attempt in itertools.count(1):
-            try:
-                # IMMEDIATE waits for other writers here, where the busy timeout holds; a
-                # transaction that starts as a reader can be refused half-way without a wait.
-                connection.execute("BEGIN IMMEDIATE")
-                for sql, writes in itertools.groupby(batch, key=lambda write: write.sql):
-                    connection.executemany(sql, [write.values for write in writes])
-                connection.execute("COMMIT")
-                return
-            except BaseException as error:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                if not _is_busy(error) or attempt == _BUSY_ATTEMPTS:
-                    raise
-
-    def _complain(self, error: BaseException) -> None:
-        if not self._logged:
-            self._logged = True
-            _log.warning("telemetry is being dropped: cannot write %s: %s", self._path, error)
+    def _taken(self) -> Iterable[Event]:
+        """Take the next batch out of the queue, while there is room for its rows."""
+        room = min(BATCH, BACKLOG_LIMIT - self._pipeline.waiting)
+        return [self._queue.get_nowait() for _ in range(min(self._queue.qsize(), room))]
 
 
-def open_recorder(run_id: str, environ: Mapping[str, str] = os.environ) -> Recorder:
-    """Return the recorder that the environment asks for; one that does nothing by default.
-
-    Raises:
-        SettingsError: the environment cannot be understood.
-    """
-    settings = Settings.from_environ(environ)
-    if not settings.enabled or settings.db_path is None:
-        return NullRecorder()
-    return TelemetryWriter(settings.db_path, run_id)
+_writers: Final[weakref.WeakSet[TelemetryWriter]] = weakref.WeakSet()
 
 
-def _is_busy(error: BaseException) -> bool:
-    # The low byte is the primary code: SQLITE_BUSY_SNAPSHOT and its kin count as well.
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
+def _close(writer: weakref.ref[TelemetryWriter]) -> None:
+    found = writer()
+    if found is not None:
+        found.close()
+
+
+def _last_words() -> None:
+    for writer in list(_writers):
+        writer.close(_LAST_WORDS_S)
+
+
+def _after_fork() -> None:
+    for writer in list(_writers):
+        # The parent writes what it has queued; the child must not write it again.
+        writer._pipeline.forget()
+        writer._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def stop_at_sigterm() -> None:
+    """Write what is left when SIGTERM comes, where the program does not see to that itself."""
+    before_sigterm(_last_words)

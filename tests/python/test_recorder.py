@@ -112,7 +112,7 @@ def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
 
 def test_many_threads_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "t.sqlite3"
-    with TelemetryWriter(path, "run", batch_size=100) as recorder:
+    with TelemetryWriter(path, "run") as recorder:
 
         def work(thread: int) -> None:
             for number in range(500):
@@ -132,7 +132,7 @@ def test_many_processes_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "t.sqlite3"
     code = (
         "import sys; from recorder import TelemetryWriter\n"
-        "with TelemetryWriter(sys.argv[1], sys.argv[2], batch_size=50) as recorder:\n"
+        "with TelemetryWriter(sys.argv[1], sys.argv[2]) as recorder:\n"
         "    for number in range(1000):\n"
         "        recorder.fallback_attempt(artifact_id=str(number), outcome='success')\n"
         "assert recorder.dropped == 0\n"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
+import re
 from hashlib import sha256
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import canonical_url, hash_url
+from recorder import canonical_url, hash_url, urls
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,24 @@ def test_any_text_has_a_form_that_is_its_own(text: str) -> None:
     canonical = canonical_url(text)
     assert canonical.isascii()
     assert canonical_url(canonical) == canonical
+
+
+PIECES = st.text(st.sampled_from("aZ0-._~%2f%C3@:/?#[]&=+;!$'()* \\\"<>^é\t\x00"), max_size=12)
+
+
+@given(st.sampled_from(["http", "HTTPS", "ftp", "x+y"]), PIECES, PIECES, PIECES)
+def test_the_short_way_gives_what_the_standard_library_gives(
+    scheme: str, netloc: str, path: str, rest: str
+) -> None:
+    url = f"{scheme}://{netloc}/{path}{rest}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(urls, "_PLAIN", re.compile("(?!)"))
+        slow = canonical_url(url)
+    assert canonical_url(url) == slow
+
+
+def test_a_key_makes_it_an_hmac() -> None:
+    key, canonical = b"0123456789abcdef", "https://example.org/?a=1"
+    keyed = hash_url("https://EXAMPLE.org?a=1#x", key)
+    assert keyed == hmac.new(key, canonical.encode(), sha256).hexdigest()
+    assert keyed != hash_url(canonical)

@@ -1,0 +1,252 @@
+"""httpx transports that record every request that passes through them.
+
+The outermost layer of a client: around the cache, so that hits are seen, and around limiter and
+breaker, whose notes it takes up. Each hop of a redirect is a request of its own.
+
+    client = httpx.Client(transport=RecordedTransport(run.recorder, httpx.HTTPTransport()))
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Final, Self, cast
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from recorder.events import Recorder, Role
+from recorder.notes import Noting
+
+_log = logging.getLogger("recorder")
+
+#: A request's extension: a mapping with fields of its own, such as ``role`` or ``retry_count``.
+EXTENSION: Final = "telemetry"
+
+WhichRole = Role | Callable[[httpx.Request], Role]
+
+_DERIVED: Final = "role_was_derived"
+#: How often a request came through: a transport above that tries again sends the same one.
+_sent: Final[WeakKeyDictionary[httpx.Request, int]] = WeakKeyDictionary()
+
+
+class RecordedTransport(httpx.BaseTransport):
+    """Records what passes through it into another transport."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        inner: httpx.BaseTransport | None = None,
+        role: WhichRole = "metadata",
+    ) -> None:
+        """Wrap a transport.
+
+        Args:
+            recorder: takes a row for each request.
+            inner: sends the requests; a plain ``httpx.HTTPTransport`` when left out.
+            role: what the requests are for, or how to tell; a request says otherwise with
+                ``extensions={"telemetry": {"role": "artifact"}}``.
+        """
+        self._recorder, self._role = recorder, role
+        self._inner = inner if inner is not None else httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, and record it when its response has been read or closed."""
+        if not self._recorder.enabled:
+            return self._inner.handle_request(request)
+        exchange = _Exchange(self._recorder, request, self._role)
+        with exchange:
+            response = self._inner.handle_request(request)
+        exchange.answered(response)
+        response.stream = _Recorded(cast(httpx.SyncByteStream, response.stream), exchange)
+        return response
+
+    def close(self) -> None:
+        """Close the inner transport; the recorder stays open."""
+        self._inner.close()
+
+
+class AsyncRecordedTransport(httpx.AsyncBaseTransport):
+    """Records what passes through it into another transport, for ``httpx.AsyncClient``."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        inner: httpx.AsyncBaseTransport | None = None,
+        role: WhichRole = "metadata",
+    ) -> None:
+        """Wrap a transport; the arguments are those of `RecordedTransport`."""
+        self._recorder, self._role = recorder, role
+        self._inner = inner if inner is not None else httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, and record it when its response has been read or closed."""
+        if not self._recorder.enabled:
+            return await self._inner.handle_async_request(request)
+        exchange = _Exchange(self._recorder, request, self._role)
+        with exchange:
+            response = await self._inner.handle_async_request(request)
+        exchange.answered(response)
+        response.stream = _AsyncRecorded(cast(httpx.AsyncByteStream, response.stream), exchange)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the inner transport; the recorder stays open."""
+        await self._inner.aclose()
+
+
+class _Exchange:
+    """One request and what became of it; recorded once, when its end is known."""
+
+    _is_open = False
+
+    def __init__(self, recorder: Recorder, request: httpx.Request, role: WhichRole) -> None:
+        self._recorder = recorder
+        self._noting = Noting(request.url.host)
+        given = request.extensions.get(EXTENSION)
+        known = dict(given) if isinstance(given, dict) else {}
+        if "role" not in known or _DERIVED in known:
+            # Written back, for a limiter below; marked, since redirects inherit extensions.
+            known |= {"role": _role(role, request), _DERIVED: True}
+        request.extensions = {**request.extensions, EXTENSION: known}
+        sent = _sent[request] = _sent.get(request, -1) + 1
+        self._row: dict[str, Any] = {
+            "host": request.url.host,
+            "method": request.method,
+            "url": str(request.url),
+            "retry_count": sent,
+        } | {name: value for name, value in known.items() if name != _DERIVED}
+        self._is_open = True
+        self._began = time.perf_counter()
+
+    def __enter__(self) -> Self:
+        self._noting.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._noting.__exit__()
+        if error is not None:
+            self.ended(error)
+
+    def answered(self, response: httpx.Response) -> None:
+        """Note the head of the response."""
+        # What hishel's cache says; without a cache there is nothing to say.
+        caching = response.extensions.get("caching")
+        known = caching if isinstance(caching, dict) else {}
+        self._row |= {
+            "status": response.status_code,
+            "from_cache": known.get("from_cache"),
+            "revalidated": known.get("revalidated"),
+            "stale": _is_stale(response) if known.get("from_cache") else None,
+            "retry_after_s": retry_after_s(response.headers.get("Retry-After")),
+        }
+
+    def ended(self, error: BaseException | None = None) -> None:
+        """Record the request, the first time this is called."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        noted = self._noting.fields
+        if noted.pop("refused", False):
+            return  # never sent: a limiter or breaker stood in its way, and has recorded that
+        row = self._row | noted
+        if error is not None:
+            row |= {"status": None, "error": type(error).__name__}
+        waited_ms = row.get("rate_delay_ms") or 0.0
+        row["elapsed_ms"] = max((time.perf_counter() - self._began) * 1000 - waited_ms, 0.0)
+        self._recorder.http_event(**cast(Any, row))
+
+    def __del__(self) -> None:
+        # A response that nobody closed.
+        self.ended()
+
+
+class _Recorded(httpx.SyncByteStream):
+    """A body that tells its exchange when it has been read or closed, or has failed."""
+
+    def __init__(self, inner: httpx.SyncByteStream, exchange: _Exchange) -> None:
+        self._inner, self._exchange = inner, exchange
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._inner
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._exchange.ended(error)
+            raise
+        self._exchange.ended()
+
+    def close(self) -> None:
+        self._inner.close()
+        self._exchange.ended()
+
+
+class _AsyncRecorded(httpx.AsyncByteStream):
+    """A body that tells its exchange when it has been read or closed, or has failed."""
+
+    def __init__(self, inner: httpx.AsyncByteStream, exchange: _Exchange) -> None:
+        self._inner, self._exchange = inner, exchange
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._inner:
+                yield chunk
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._exchange.ended(error)
+            raise
+        self._exchange.ended()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+        self._exchange.ended()
+
+
+def _role(role: WhichRole, request: httpx.Request) -> Role:
+    if not callable(role):
+        return role
+    try:
+        return role(request)
+    except Exception:  # telemetry must not stop a request
+        _log.warning("telemetry: the function that tells a request's role failed", exc_info=True)
+        return "metadata"
+
+
+def retry_after_s(header: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for; None if it says nothing usable.
+
+    It is a number of seconds or a date (RFC 9110, 10.2.3); a date that has passed means 0.
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return max((at - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def _is_stale(response: httpx.Response) -> bool | None:
+    """Tell whether a cached response is older than it says it may be (RFC 9111, 4.2)."""
+    try:
+        age = float(response.headers["Age"])
+        control = response.headers["Cache-Control"].lower().replace(" ", "").split(",")
+        limits = dict(part.split("=", 1) for part in control if "=" in part)
+        return age > float(limits.get("s-maxage", limits["max-age"]))
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,169 @@
+"""Stores rows in the SQLite file, a batch a transaction."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from recorder import schema
+from recorder.rows import UPDATE, Row
+
+_log = logging.getLogger("recorder")
+
+#: Short, so that a locked file never keeps the writer from being told to stop: it tries again.
+_BUSY_TIMEOUT_S: Final = 1.0
+
+# Connections that a forked child inherited. SQLite forbids the child to use them, and closing
+# one could remove the log of the parent's: they are kept, untouched, until the process ends.
+_inherited: Final[list[sqlite3.Connection]] = []
+
+
+def _insert(table: str, names: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
+def _keep(names: Sequence[str], new: str) -> str:
+    return ", ".join(f"{name} = coalesce({new.format(name=name)}, {name})" for name in names)
+
+
+def _upsert(table: str, names: Sequence[str], key: str) -> str:
+    kept = _keep([name for name in names if name != key], "excluded.{name}")
+    return f"{_insert(table, names)} ON CONFLICT ({key}) DO UPDATE SET {kept}"
+
+
+_DOWNLOADS: Final = schema.COLUMNS["downloads"]
+_UPDATED: Final = tuple(c for c in _DOWNLOADS if c not in {"run_id", "artifact_id"})
+_STATEMENTS: Final = {
+    (table, ""): _upsert(table, names, "run_id")
+    if table == "run_summary"
+    else _insert(table, names)
+    for table, names in schema.COLUMNS.items()
+} | {
+    ("downloads", UPDATE): (
+        f"UPDATE downloads SET {_keep(_UPDATED, ':{name}')} WHERE id = (SELECT max(id) "
+        "FROM downloads WHERE run_id = :run_id AND artifact_id = :artifact_id)"
+    )
+}
+_STATUS: Final = _upsert(schema.STATUS_TABLE, tuple(schema.STATUS), "writer")
+
+
+class SqliteSink:
+    """One SQLite file; any number of threads and processes may have one each.
+
+    Args:
+        path: the file; it and its folder are created when missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        self._inode: tuple[int, int] | None = None
+
+    def write(self, rows: Sequence[Row], first: int, status: Sequence[Any]) -> int:
+        """Store rows and the writer's own row, all or nothing; return how many would not go in.
+
+        Those are rows that the file itself refuses, such as by a constraint of its own; the
+        others of the batch are stored.
+
+        Raises:
+            SchemaError: the file was written by a newer version.
+            sqlite3.Error, OSError: nothing was stored; the same rows may be given again.
+        """
+        try:
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            # IMMEDIATE waits for other writers here, where the busy timeout holds; a transaction
+            # that starts as a reader can be refused half-way without a wait.
+            refused = self._store(connection, rows)
+            connection.execute(_STATUS, status)
+            connection.execute("COMMIT")
+            return refused
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def forget(self) -> None:
+        """Leave the connection to the process that this one was forked from."""
+        if self._connection is not None:
+            _inherited.append(self._connection)
+            self._connection = None
+
+    def _store(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+        refused = 0
+        for (table, action), group in itertools.groupby(rows, lambda row: (row.table, row.action)):
+            statement = _STATEMENTS[table, action]
+            batch: list[Any] = [row.values for row in group]
+            if action == UPDATE:
+                batch = [dict(zip(_DOWNLOADS, values, strict=True)) for values in batch]
+            try:
+                connection.execute("SAVEPOINT batch")
+                connection.executemany(statement, batch)
+            except sqlite3.IntegrityError:
+                connection.execute("ROLLBACK TO batch")
+                refused += sum(_refuses(connection, statement, values) for values in batch)
+            connection.execute("RELEASE batch")
+        return refused
+
+    def _roll_back(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            try:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                self.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and self._was_replaced():
+            # Otherwise rows would go on into a file that has no name any more.
+            _log.warning("telemetry file was removed or replaced, writing anew: %s", self.path)
+            self.close()
+        if self._connection is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(
+                self.path,
+                timeout=_BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,  # closed by whichever thread ends the writer
+            )
+            try:
+                schema.enable_wal(connection, _BUSY_TIMEOUT_S)
+                connection.execute("PRAGMA synchronous=NORMAL")
+                schema.ensure_schema(connection)
+                self._inode = _inode(self.path)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _was_replaced(self) -> bool:
+        try:
+            return _inode(self.path) != self._inode
+        except FileNotFoundError:
+            return True
+
+
+def _refuses(connection: sqlite3.Connection, statement: str, values: Any) -> bool:
+    try:
+        connection.execute(statement, values)
+    except sqlite3.IntegrityError:
+        return True
+    return False
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
