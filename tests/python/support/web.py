@@ -1,0 +1,81 @@
+"""A small web server on loopback that does what a downloader meets, and a way to read a file."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Read a SQLite file."""
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path.startswith("/redirect"):
+            self._answer(302, b"", Location="/pdf/x.pdf?token=t0psecret-redirect")
+        elif path == "/busy":
+            self._answer(429, b"slow down", **{"Retry-After": "7"})
+        elif path == "/broken":
+            self._answer(503, b"trouble")
+        elif path == "/missing":
+            self._answer(404, b"nothing here")
+        elif path == "/slow":
+            time.sleep(1)
+            self._answer(200, b"late")
+        elif path == "/torn":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"half")
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.close()
+        elif path == "/cached":
+            self._answer(200, b"kept", **{"Cache-Control": "max-age=60"})
+        elif path == "/stale":
+            self._answer(200, b"old", **{"Cache-Control": "max-age=1", "ETag": '"1"'})
+        elif path == "/tagged":
+            if self.headers.get("If-None-Match") == '"tag"':
+                self._answer(304, b"", ETag='"tag"')
+            else:
+                self._answer(200, b"kept", **{"Cache-Control": "no-cache", "ETag": '"tag"'})
+        else:
+            self._answer(200, b"%PDF-1.4 " + path.encode(), **{"Content-Type": "application/pdf"})
+
+    def _answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def web() -> Iterator[str]:
+    """Run the server; yield its address, such as ``http://127.0.0.1:40000``."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
