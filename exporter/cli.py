@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exporter import __version__, output
+from exporter import __version__, jsonl, output
 from exporter.errors import TelemetryError, UsageError, one_line
 from exporter.process import without_pandas
 from exporter.progress import progress
@@ -319,6 +319,9 @@ def serve(
     models = models_version(find_project(project_dir))
     settings = Settings(tuple(names), run_id, runs, poll, build_every, project_dir, models)
     serve_metrics(settings, host, port, web_config)
+
+
+app.command(epilog=jsonl.EXAMPLE)(jsonl.load_jsonl)
 
 
 def _names(db: list[str] | None) -> list[str]:

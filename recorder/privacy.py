@@ -26,13 +26,15 @@ _URL: Final = re.compile(
 )
 _LOGIN: Final = re.compile(r"[^\s/@:\"'<>]+:[^\s/@\"'<>]+@[\w.\-]+")
 _QUERY: Final = re.compile(rf"[^\s\"'(<>\[\\]*\?{_END}+")
-_SCHEME: Final = re.compile(r"\b(bearer|basic|digest|token)\s+[a-z0-9._~+/=\-]{6,}", re.IGNORECASE)
+_SCHEME: Final = re.compile(
+    r"\b(bearer|basic|(?:digest|token)(?=\s+\S*\d))\s+[a-z0-9._~+/=\-]{6,}", re.IGNORECASE
+)
 _SECRET_NAME: Final = (
     r"[\w\-]*(?:token|secret|passw(?:or)?d|pwd|passphrase|api[_\-]?key|access[_\-]?key"
     r"|private[_\-]?key|authorization|signature|credential|session[_\-]?id|cookie)[\w\-]*"
 )
 _SECRET: Final = re.compile(
-    rf"\b({_SECRET_NAME})([\"']?\s*[:=]\s*[\"']?)([^\s\"'&,;}}\]]+)", re.IGNORECASE
+    rf"\b({_SECRET_NAME})([\"']?\s*[:=]\s*[\"']?)(?!\[hidden)([^\s\"'&,;}}\]]+)", re.IGNORECASE
 )
 _SECRET_KEY: Final = re.compile(_SECRET_NAME, re.IGNORECASE)
 # Nearly no value has any of these; what has none needs no closer look.

@@ -79,7 +79,7 @@ class SqliteSink:
             connection.execute("BEGIN IMMEDIATE")
             # IMMEDIATE waits for other writers here, where the busy timeout holds; a transaction
             # that starts as a reader can be refused half-way without a wait.
-            refused = self._store(connection, rows)
+            refused = store(connection, rows)
             connection.execute(_STATUS, status)
             connection.execute("COMMIT")
             return refused
@@ -99,22 +99,6 @@ class SqliteSink:
         if self._connection is not None:
             _inherited.append(self._connection)
             self._connection = None
-
-    def _store(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
-        refused = 0
-        for (table, action), group in itertools.groupby(rows, lambda row: (row.table, row.action)):
-            statement = _STATEMENTS[table, action]
-            batch: list[Any] = [row.values for row in group]
-            if action == UPDATE:
-                batch = [dict(zip(_DOWNLOADS, values, strict=True)) for values in batch]
-            try:
-                connection.execute("SAVEPOINT batch")
-                connection.executemany(statement, batch)
-            except sqlite3.IntegrityError:
-                connection.execute("ROLLBACK TO batch")
-                refused += sum(_refuses(connection, statement, values) for values in batch)
-            connection.execute("RELEASE batch")
-        return refused
 
     def _roll_back(self) -> None:
         connection = self._connection
@@ -154,6 +138,28 @@ class SqliteSink:
             return _inode(self.path) != self._inode
         except FileNotFoundError:
             return True
+
+
+def store(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+    """Store rows in the transaction under way; return how many the file refuses.
+
+    Raises:
+        sqlite3.Error: the transaction must be rolled back.
+    """
+    refused = 0
+    for (table, action), group in itertools.groupby(rows, lambda row: (row.table, row.action)):
+        statement = _STATEMENTS[table, action]
+        batch: list[Any] = [row.values for row in group]
+        if action == UPDATE:
+            batch = [dict(zip(_DOWNLOADS, values, strict=True)) for values in batch]
+        try:
+            connection.execute("SAVEPOINT batch")
+            connection.executemany(statement, batch)
+        except sqlite3.IntegrityError:
+            connection.execute("ROLLBACK TO batch")
+            refused += sum(_refuses(connection, statement, values) for values in batch)
+        connection.execute("RELEASE batch")
+    return refused
 
 
 def _refuses(connection: sqlite3.Connection, statement: str, values: Any) -> bool:

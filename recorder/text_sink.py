@@ -35,7 +35,7 @@ class Jsonl:
         """Return the line of a row."""
         record: dict[str, Any] = {"table": row.table, "writer": writer, "number": number}
         if row.action:
-            record["action"] = row.action
+            record["change"] = row.action
         for name, value in zip(schema.COLUMNS[row.table], row.values, strict=True):
             if value is not None:
                 record[name] = value
@@ -46,7 +46,7 @@ class Csv:
     """One table for all: a column for every column of any table; NULL is empty."""
 
     columns: Final = tuple(dict.fromkeys(c for names in schema.COLUMNS.values() for c in names))
-    head = ",".join(("table", "action", *columns)) + "\n"
+    head = ",".join(("table", "change", *columns)) + "\n"
 
     def line(self, row: Row, writer: str, number: int) -> str:
         """Return the line of a row; line breaks within a text become spaces."""
@@ -89,18 +89,12 @@ class TextSink:
         lines = (self._form.line(row, writer, number) for number, row in enumerate(rows, first))
         text = "".join(lines).encode("utf-8")
         with self._locked() as file:
-            size = os.fstat(file).st_size
-            if size and os.pread(file, 1, size - 1) != b"\n":
-                text = b"\n" + text  # what a killed process left of a line stays by itself
-            if not size:
-                text = self._form.head.encode() + text
-            try:
-                _write_all(file, text)
-            except OSError:
-                os.ftruncate(file, size)
-                raise
-            if size + len(text) >= self._rotate_bytes:
-                self._set_aside()
+            if not self._is_full(file, len(text)):
+                self._append(file, text)
+                return 0
+            self._set_aside()
+        with self._locked() as file:
+            self._append(file, text)
         return 0
 
     def close(self) -> None:
@@ -122,6 +116,22 @@ class TextSink:
                     return
             finally:
                 os.close(file)
+
+    def _append(self, file: int, text: bytes) -> None:
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            text = b"\n" + text  # what a killed process left of a line stays by itself
+        if not size:
+            text = self._form.head.encode() + text
+        try:
+            _write_all(file, text)
+        except OSError:
+            os.ftruncate(file, size)
+            raise
+
+    def _is_full(self, file: int, more: int) -> bool:
+        size = os.fstat(file).st_size
+        return size > 0 and size + more > self._rotate_bytes
 
     def _is_still(self, file: int) -> bool:
         """Tell whether nobody set the file aside while this process waited for it."""

@@ -1,0 +1,101 @@
+"""The command that brings recorded JSONL into a SQLite file."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from exporter.errors import TelemetryError, UsageError
+from exporter.progress import progress
+
+if TYPE_CHECKING:
+    from recorder.replay import Loaded
+
+EXAMPLE: Final = (
+    "Example: docstokg-telemetry load-jsonl logs/telemetry*.jsonl --db copy.sqlite3 "
+    "&& docstokg-telemetry summary --db copy.sqlite3"
+)
+
+
+def load_jsonl(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE|GLOB…", help="Recorded JSONL, plain or .gz; - for standard input."
+        ),
+    ],
+    db: Annotated[
+        Path,
+        typer.Option("--db", metavar="FILE", help="SQLite file to add to; made when missing."),
+    ],
+    output_format: Annotated[
+        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
+    ] = "text",
+) -> None:
+    """Bring JSONL that the recorder wrote into a SQLite file, each record once."""
+    from recorder.replay import ReplayError
+    from recorder.replay import load_jsonl as load
+
+    if output_format not in {"text", "json"}:
+        raise UsageError("--output-format is text or json")
+    paths = _expand(files)
+    if any(path != "-" and Path(path).absolute() == db.absolute() for path in paths):
+        raise UsageError("--db names a JSONL file to read: name the SQLite file to write")
+    with progress("reading", verbose=False) as (say, _):
+        try:
+            done = load(paths, db, lambda path, lines: say(f"{path}: {lines:,} lines"))
+        except ReplayError as error:
+            raise TelemetryError(str(error)) from None
+    for path, reason in done.skipped:
+        typer.echo(f"skipped {path}: {reason}", err=True)
+    if output_format == "json":
+        from exporter.render import print_json
+
+        print_json(_as_json(done))
+    else:
+        typer.echo(_closing_line(done, db))
+    raise typer.Exit(1 if done.skipped or done.set_aside or done.missing else 0)
+
+
+def _expand(names: list[str]) -> list[str]:
+    """Turn names and globs into names: a shell leaves a quoted glob as it is."""
+    paths: list[str] = []
+    for name in names:
+        if name == "-" or Path(name).exists() or not glob.has_magic(name):
+            paths.append(name)
+        elif found := sorted(glob.glob(name)):
+            paths.extend(found)
+        else:
+            raise UsageError(f"{name} matches no file")
+    return paths
+
+
+def _as_json(done: Loaded) -> dict[str, object]:
+    return {
+        "files": done.files,
+        "rows": done.rows,
+        "known": done.known,
+        "set_aside": done.set_aside,
+        "missing": done.missing,
+        "runs": sorted(done.runs),
+        "skipped": [{"path": path, "reason": reason} for path, reason in done.skipped],
+    }
+
+
+def _closing_line(done: Loaded, db: Path) -> str:
+    runs, files = (f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in
+                   ((len(done.runs), "run"), (done.files, "file")))  # fmt: skip
+    line = f"{done.rows:,} new records of {runs} from {files} in {db}"
+    rest = [
+        f"{count:,} {what}"
+        for count, what in (
+            (done.known, "known already"),
+            (done.set_aside, "lines set aside (see jsonl_set_aside there)"),
+            (done.missing, "records missing, lost by the recorder or in a file not given"),
+        )
+        if count
+    ]
+    return f"{line}; {', '.join(rest)}" if rest else line
