@@ -96,6 +96,10 @@ class Outlet:
             except (sqlite3.Error, OSError) as error:
                 self._hold(error)
                 return False
+            except Exception as error:  # a bug of ours must not hold up what comes after
+                _log.exception("telemetry: an error of the recorder's own")
+                self.error = self.error or type(error).__name__
+                refused = len(batch)
             self.is_busy = False
             for _ in batch:
                 self._backlog.popleft()

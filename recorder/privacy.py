@@ -16,16 +16,21 @@ from recorder.urls import hash_url
 TEXT_LIMIT: Final = 2_000
 JSON_LIMIT: Final = 20_000
 
-_END = r"[^\s\"'<>\\^`{|}\x00-\x1f]"
+# Every pattern starts at the start of a word, so that a long word costs one look, not one for
+# each of its characters.
+_END: Final = r"[^\s\"'<>\\^`{|}\x00-\x1f]"
+_SITE: Final = r"(?:[\w.\-]+|\[[0-9a-f:.]+\])(?::\d+)?"
 _URL: Final = re.compile(
-    # with a scheme, plain or percent-encoded; // and a host; a host with a dot and a path
-    rf"[a-z][a-z0-9+.\-]*(?:://|%3a%2f%2f|:\\/\\/){_END}*"
-    rf"|(?<![\w/])//[\w\-]+(?:\.[\w\-]+)*(?::\d+)?[/?#]{_END}*"
+    # with a scheme, plain, percent-encoded or as JSON may have it; // and a host; a login, with
+    # a password or before a path; a host with a dot, a path and a query
+    rf"(?<![a-z0-9+.\-])[a-z0-9+.\-]+(?:://|%3a%2f%2f|:\\/\\/){_END}*(?:\\/{_END}*)*"
+    rf"|(?<![\w/])//{_SITE}[/?#]{_END}*"
+    rf"|(?<![^\s/@:\"'<>])[^\s/@:\"'<>]*:[^\s/@\"'<>]+@{_SITE}(?:[/?#]{_END}*)?"
+    rf"|(?<![^\s/@:\"'<>])[^\s/@:\"'<>]+@{_SITE}[/?#]{_END}*"
     rf"|(?<![\w./\-])(?:[\w\-]+\.)+[a-z]{{2,}}(?::\d+)?/{_END}*\?{_END}*",
     re.IGNORECASE,
 )
-_LOGIN: Final = re.compile(r"[^\s/@:\"'<>]+:[^\s/@\"'<>]+@[\w.\-]+")
-_QUERY: Final = re.compile(rf"[^\s\"'(<>\[\\]*\?{_END}+")
+_QUERY: Final = re.compile(rf"(?<![^\s\"'(<>\[\\])[^\s\"'(<>\[\\?]*\?{_END}+")
 _SCHEME: Final = re.compile(
     r"\b(bearer|basic|(?:digest|token)(?=\s+\S*\d))\s+[a-z0-9._~+/=\-]{6,}", re.IGNORECASE
 )
@@ -34,12 +39,16 @@ _SECRET_NAME: Final = (
     r"|private[_\-]?key|authorization|signature|credential|session[_\-]?id|cookie)[\w\-]*"
 )
 _SECRET: Final = re.compile(
-    rf"\b({_SECRET_NAME})([\"']?\s*[:=]\s*[\"']?)(?!\[hidden)([^\s\"'&,;}}\]]+)", re.IGNORECASE
+    rf"(?<![\w\-])({_SECRET_NAME})([\"']?\s*[:=]\s*[\"']?)(?!\[hidden)([^\s\"'&,;}}\]]+)",
+    re.IGNORECASE,
 )
 _SECRET_KEY: Final = re.compile(_SECRET_NAME, re.IGNORECASE)
 # Nearly no value has any of these; what has none needs no closer look.
 _SUSPECT: Final = re.compile(r"[?@=:]|//|%3a|bearer|basic|digest|token", re.IGNORECASE)
-_NOT_IN_A_HOST: Final = re.compile(r"[/@?#\\\s]")
+_HOST: Final = re.compile(
+    r"(?:[\w\-]+(?:\.[\w\-]+)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?|[0-9a-f:.]*:[0-9a-f:.]*",
+    re.IGNORECASE,
+)
 _HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 _HIDDEN: Final = "[hidden]"
@@ -95,26 +104,27 @@ class Privacy:
 
     def _name(self, text: str) -> str:
         """Clean text that identifies something: a URL becomes its hash, so that names differ."""
+        if len(text) > TEXT_LIMIT:
+            return hash_url(text, self._key)
         return _trimmed(self._without(text, lambda match: hash_url(match[0], self._key)))
 
     def _host(self, text: str) -> str:
         """Return the host name alone of what was given as one."""
-        if _NOT_IN_A_HOST.search(text):
-            _, scheme, rest = text.rpartition("://")
+        if not _HOST.fullmatch(text):
+            _, scheme, rest = text.partition("://")
             try:
-                text = urlsplit(f"//{rest if scheme else text}".strip()).hostname or _HIDDEN
+                text = urlsplit(f"//{rest if scheme else text.lstrip('/')}").hostname or ""
             except ValueError:
-                text = _HIDDEN
+                text = ""
+            if not _HOST.fullmatch(text):
+                return _HIDDEN
         return _trimmed(text)
 
     def _without(self, text: str, replace: Callable[[re.Match[str]], str]) -> str:
-        if not text.isascii():
-            # A lone surrogate has no UTF-8, and SQLite takes nothing else.
-            text = text.encode("utf-8", "replace").decode("utf-8")
+        text = text[: TEXT_LIMIT + 1]
         if not _SUSPECT.search(text):
             return text
         text = _URL.sub(replace, text)
-        text = _LOGIN.sub(replace, text)
         text = _QUERY.sub(replace, text)
         text = _SCHEME.sub(rf"\1 {_HIDDEN}", text)
         return _SECRET.sub(rf"\1\2{_HIDDEN}", text)
@@ -138,4 +148,7 @@ class Privacy:
 
 
 def _trimmed(text: str) -> str:
+    if not text.isascii():
+        # A lone surrogate has no UTF-8, and SQLite takes nothing else.
+        text = text.encode("utf-8", "replace").decode("utf-8")
     return text if len(text) <= TEXT_LIMIT else f"{text[: TEXT_LIMIT - 1]}…"

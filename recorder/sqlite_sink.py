@@ -49,6 +49,8 @@ _STATEMENTS: Final = {
         "FROM downloads WHERE run_id = :run_id AND artifact_id = :artifact_id)"
     )
 }
+#: What is wrong with a row, not with the file.
+_REFUSALS: Final = (sqlite3.IntegrityError, sqlite3.InterfaceError, UnicodeError, OverflowError)
 _STATUS: Final = _upsert(schema.STATUS_TABLE, tuple(schema.STATUS), "writer")
 
 
@@ -155,7 +157,7 @@ def store(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         try:
             connection.execute("SAVEPOINT batch")
             connection.executemany(statement, batch)
-        except sqlite3.IntegrityError:
+        except _REFUSALS:
             connection.execute("ROLLBACK TO batch")
             refused += sum(_refuses(connection, statement, values) for values in batch)
         connection.execute("RELEASE batch")
@@ -165,7 +167,7 @@ def store(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
 def _refuses(connection: sqlite3.Connection, statement: str, values: Any) -> bool:
     try:
         connection.execute(statement, values)
-    except sqlite3.IntegrityError:
+    except _REFUSALS:
         return True
     return False
 

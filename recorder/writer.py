@@ -99,7 +99,7 @@ class TelemetryWriter:
         self._pipeline = Pipeline(self.settings, self._given_run_id, self._privacy)
         self._closed = False
         self._deadline = 0.0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come while it is held
         self._thread: threading.Thread | None = None
         self._warned = False
 
@@ -166,6 +166,8 @@ class TelemetryWriter:
             self._orders.put(None)
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s + 1)
+            if not thread.is_alive():
+                self._count_rest()
 
     def __enter__(self) -> Self:
         return self
@@ -212,6 +214,14 @@ class TelemetryWriter:
             why = "it is closed" if self._closed else "they come faster than they can be written"
             _log.warning("telemetry is being dropped: %s", why)
 
+    def _count_rest(self) -> None:
+        """Count what came in while the writer was ending as dropped."""
+        with suppress(queue.Empty):
+            while True:
+                self._queue.get_nowait()
+                with self._lock:
+                    self._turned_away += 1
+
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
@@ -250,8 +260,7 @@ class TelemetryWriter:
             if stopping:
                 break
         self._pipeline.close()
-        if self._queue.qsize():
-            self._turned_away += self._queue.qsize()
+        self._count_rest()
         if self.dropped:
             _log.warning("telemetry lost %d of %d events", self.dropped, self.events)
 

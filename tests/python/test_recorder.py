@@ -7,12 +7,30 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import tracemalloc
+from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 
-from recorder import NullRecorder, SettingsError, TelemetryWriter, open_recorder, schema
+from recorder import (
+    NullRecorder,
+    Settings,
+    SettingsError,
+    TelemetryWriter,
+    open_recorder,
+    open_run,
+    schema,
+)
+from recorder.settings import Store, breaker_store, rate_backend
+
+from .support.web import ask
 
 CONTRACT = {
     "http_events": "id run_id ts host role method status url_hash from_cache revalidated stale "
@@ -28,12 +46,6 @@ CONTRACT = {
     "ttfp_p50_ms ttfp_p95_ms cache_hit_pct rate_delay_p95_ms http_429_ratio breaker_open_events "
     "dedupe_saved_mb corruption_count",
 }
-
-
-def ask(path: Path, sql: str) -> list[tuple[object, ...]]:
-    """Read the file."""
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(sql).fetchall()
 
 
 def test_off_by_default(tmp_path: Path) -> None:
@@ -56,16 +68,89 @@ def test_on_by_environment(tmp_path: Path) -> None:
     assert ask(path, "pragma journal_mode") == [("wal",)]
 
 
+ON = {"DOCSTOKG_ENABLE_TELEMETRY": "1"}
+
+
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({"DOCSTOKG_ENABLE_TELEMETRY": "1"}, "DOCSTOKG_TELEMETRY_DB_PATH is not set"),
-        ({"DOCSTOKG_ENABLE_TELEMETRY": "hunter2"}, "neither on"),
+        (ON, "DOCSTOKG_TELEMETRY_DB_PATH is not set"),
+        ({"DOCSTOKG_ENABLE_TELEMETRY": "hunter2"}, "ENABLE_TELEMETRY .* neither on"),
+        ({"DOCSTOKG_TELEMETRY_HASH_URLS": "hunter2"}, "HASH_URLS .* neither on"),
+        ({"DOCSTOKG_TELEMETRY_HASH_KEY": "hunter2"}, "HASH_KEY .* 16 bytes"),
+        ({"DOCSTOKG_TELEMETRY_SAMPLE_CACHE_HITS": "0"}, "SAMPLE_CACHE_HITS .* above 0"),
+        ({"DOCSTOKG_TELEMETRY_SAMPLE_CACHE_HITS": "1.5"}, "SAMPLE_CACHE_HITS .* at most 1"),
+        ({"DOCSTOKG_TELEMETRY_SAMPLE_CACHE_HITS": "nan"}, "SAMPLE_CACHE_HITS .* at most 1"),
+        ({"DOCSTOKG_TELEMETRY_SAMPLE_CACHE_HITS": "hunter2"}, "SAMPLE_CACHE_HITS .* number"),
+        ({"DOCSTOKG_TELEMETRY_ROTATE_MB": "0"}, "ROTATE_MB .* above 0"),
+        ({"DOCSTOKG_TELEMETRY_ROTATE_MB": "inf"}, "ROTATE_MB .* at most"),
+        (
+            ON
+            | {
+                "DOCSTOKG_TELEMETRY_DB_PATH": "a/t.db",
+                "DOCSTOKG_TELEMETRY_CSV_PATH": str(Path("a/t.db").absolute()),
+            },
+            "one file twice",
+        ),
     ],
 )
 def test_settings_that_cannot_be_used(environ: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words) as raised:
         open_recorder("run", environ)
+    assert "hunter2" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_settings() -> None:
+    assert Settings.from_environ({}) == Settings()
+    environ = ON | {
+        "DOCSTOKG_TELEMETRY_JSONL_PATH": " logs/t.jsonl ",
+        "DOCSTOKG_TELEMETRY_CSV_PATH": "logs/t.csv",
+        "DOCSTOKG_TELEMETRY_HASH_URLS": "off",
+        "DOCSTOKG_TELEMETRY_HASH_KEY": "0123456789abcdef",
+        "DOCSTOKG_TELEMETRY_SAMPLE_CACHE_HITS": "0.1",
+        "DOCSTOKG_TELEMETRY_ROTATE_MB": "1.5",
+    }
+    assert Settings.from_environ(environ, "default.db") == Settings(
+        enabled=True,
+        db_path=None,
+        jsonl_path=Path("logs/t.jsonl"),
+        csv_path=Path("logs/t.csv"),
+        rotate_bytes=1_500_000,
+        hash_urls=False,
+        hash_key=b"0123456789abcdef",
+        sample_cache_hits=0.1,
+    )
+    assert "0123456789abcdef" not in repr(Settings.from_environ(environ))
+    assert Settings.from_environ(ON, "out/manifest.sqlite3").db_path == Path("out/manifest.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("text", "store"),
+    [
+        ("", Store()),
+        ("memory", Store()),
+        ("sqlite:/var/lib/r.sqlite", Store("sqlite", "/var/lib/r.sqlite")),
+        ("sqlite:r.sqlite", Store("sqlite", "r.sqlite")),
+        ("sqlite:///r.sqlite", Store("sqlite", "r.sqlite")),
+        ("sqlite:////var/r.sqlite", Store("sqlite", "/var/r.sqlite")),
+        ("redis://:pw@h:6379/0", Store("redis", "redis://:pw@h:6379/0")),
+        ("REDISS://h", Store("redis", "rediss://h")),
+        ("postgres://u:pw@h/db", Store("postgres", "postgresql://u:pw@h/db")),
+        ("postgresql://h/db", Store("postgres", "postgresql://h/db")),
+    ],
+)
+def test_stores(text: str, store: Store) -> None:
+    assert rate_backend({"DOCSTOKG_RATE_BACKEND": text}) == store
+    assert breaker_store({"DOCSTOKG_BREAKER_COOLDOWN_STORE": text}) == store
+
+
+@pytest.mark.parametrize(
+    "text", ["sqlite:", "sqlite://h/x", "redis:", "redis://", "mysql://hunter2@h", "hunter2"]
+)
+def test_stores_that_there_are_not(text: str) -> None:
+    with pytest.raises(SettingsError, match="DOCSTOKG_RATE_BACKEND .* use memory") as raised:
+        rate_backend({"DOCSTOKG_RATE_BACKEND": text})
     assert "hunter2" not in str(raised.value)
 
 
@@ -176,34 +261,107 @@ def test_downloads_and_summaries_are_completed_later(tmp_path: Path) -> None:
     assert ask(path, "select started_at, finished_at from run_summary") == [(1.0, 2.0)]
 
 
-def test_trouble_never_reaches_the_crawler(
+def test_values_that_cannot_be_stored_become_null_and_are_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "file").write_text("no folder")
-    with TelemetryWriter(tmp_path / "file" / "t.sqlite3", "run") as recorder:
-        for _ in range(3):
-            recorder.rate_event(host="h", action="acquire")
-            recorder.flush(10)
-    assert recorder.dropped == 3
-    assert sum("telemetry is being dropped" in message for message in caplog.messages) == 1
-
-
-def test_one_bad_value_does_not_spoil_its_batch(tmp_path: Path) -> None:
     path = tmp_path / "t.sqlite3"
+    strange: Any = object()
     with TelemetryWriter(path, "run") as recorder:
-        recorder.rate_event(host="good", action="acquire")
-        recorder.rate_event(host=object(), action="acquire")  # type: ignore[typeddict-item]
-        recorder.rate_event(host="good", action="acquire")
-    assert ask(path, "select host from rate_events") == [("good",), ("good",)]
-    assert recorder.dropped == 1
+        for _ in range(2):
+            recorder.rate_event(host=strange, action="acquire", delay_ms=float("nan"))
+        recorder.http_event(host="h", role="artifact", status=2**70, elapsed_ms=strange)
+        recorder.rate_event(host="\ud800", action=Colour.RED, colour="blue")  # type: ignore
+    assert ask(path, "select host, action, delay_ms from rate_events") == [
+        (None, "acquire", None),
+        (None, "acquire", None),
+        ("[hidden]", "red", None),
+    ]
+    assert ask(path, "select host, status, elapsed_ms from http_events") == [("h", None, None)]
+    counted = "select events, dropped, damaged_values from recorder_status"
+    assert ask(path, counted) == [(4, 0, 7)]
+    assert sorted(message.partition(": ")[2] for message in caplog.messages) == [
+        "http_events.elapsed_ms: TypeError",
+        "http_events.status: OverflowError",
+        "rate_events.colour: no such column",
+        "rate_events.delay_ms: ValueError",
+        "rate_events.host: TypeError",
+    ]
 
 
-def test_a_wrong_field_is_a_bug(tmp_path: Path) -> None:
-    with (
-        TelemetryWriter(tmp_path / "t.sqlite3", "run") as recorder,
-        pytest.raises(TypeError, match="colour"),
-    ):
-        recorder.rate_event(colour="blue")  # type: ignore[call-arg]
+class Colour(Enum):
+    """A value of a kind that crawlers have."""
+
+    RED = "red"
+
+
+def test_values_of_other_types_are_stored_as_what_they_mean(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite3"
+    at = datetime(2026, 11, 24, 10, tzinfo=UTC)
+    values: dict[str, Any] = {
+        "artifact_id": UUID(int=7),
+        "ts": at,
+        "final_path": Path("a/b.pdf"),
+        "content_length": "12",
+        "elapsed_ms": Decimal("1.5"),
+        "metadata": {"n": {1}, "why": ValueError("https://secret/"), "when": at},
+    }
+    with TelemetryWriter(path, "run") as recorder:
+        recorder.download(**values)
+        recorder.http_event(host="h", role="artifact", from_cache=True, error=ValueError("x"))  # type: ignore
+    columns = "artifact_id, ts, final_path, content_length, elapsed_ms, metadata"
+    assert ask(path, f"select {columns} from downloads") == [
+        (
+            "00000000-0000-0000-0000-000000000007",
+            at.timestamp(),
+            "a/b.pdf",
+            12,
+            1.5,
+            '{"n": "{1}", "when": "2026-11-24 10:00:00+00:00", "why": "ValueError"}',
+        )
+    ]
+    assert ask(path, "select from_cache, error from http_events") == [(1, "ValueError")]
+
+
+def test_metadata_is_what_it_was_when_it_was_recorded(tmp_path: Path) -> None:
+    path, metadata = tmp_path / "t.sqlite3", {"resolver_name": "unpaywall"}
+    with TelemetryWriter(path, "run") as recorder:
+        recorder.download(artifact_id="a", metadata=metadata)
+        metadata["resolver_name"] = "later"
+    assert ask(path, "select metadata from downloads") == [('{"resolver_name": "unpaywall"}',)]
+
+
+def test_off_allocates_nothing() -> None:
+    recorder, run = NullRecorder(), open_run("run", {})
+
+    def record() -> None:
+        recorder.http_event(host="h", role="artifact", status=200, url="https://h/", ts=1.0)
+        recorder.rate_event(host="h", action="acquire", delay_ms=1.0)
+        recorder.breaker_transition(host="h", old_state="closed", new_state="open")
+        recorder.fallback_attempt(outcome="success", artifact_id="a", source="x")
+        recorder.download(artifact_id="a", sha256="x")
+        recorder.run_summary(started_at=1.0)
+
+    def blocks() -> None:
+        with run.artifact("a") as artifact, artifact.attempt("x"):
+            artifact.saved("nowhere.pdf")
+
+    assert most_memory(record) == 0
+    # A with statement holds two bound methods; an object of ours would have a dictionary too.
+    assert most_memory(blocks) <= 256
+
+
+def most_memory(call: Callable[[], None]) -> int:
+    """Return the bytes that a call has at most, of what it allocated itself."""
+    call()
+    tracemalloc.start()
+    try:
+        call()
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        call()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_url_is_stored(tmp_path: Path) -> None:
