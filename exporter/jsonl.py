@@ -44,11 +44,14 @@ def load_jsonl(
     paths = _expand(files)
     if any(path != "-" and Path(path).absolute() == db.absolute() for path in paths):
         raise UsageError("--db names a JSONL file to read: name the SQLite file to write")
-    with progress("reading", verbose=False) as (say, _):
+    with progress("reading", verbose=False) as (_, step):
         try:
-            done = load(paths, db, lambda path, lines: say(f"{path}: {lines:,} lines"))
+            done = load(paths, db, lambda path, lines: step(f"{path}: {lines:,}", lines, lines))
         except ReplayError as error:
             raise TelemetryError(str(error)) from None
+    if not done.files:
+        path, reason = done.skipped[0]
+        raise TelemetryError(f"cannot read {path}: {reason}: name JSONL that the recorder wrote")
     for path, reason in done.skipped:
         typer.echo(f"skipped {path}: {reason}", err=True)
     if output_format == "json":

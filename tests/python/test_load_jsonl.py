@@ -1,0 +1,228 @@
+"""Recorded JSONL becomes a SQLite file that says the same, each record once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder import Settings, TelemetryWriter, replay
+
+from .support.runs import Tool
+from .support.web import ask
+
+TABLES = ("http_events", "rate_events", "breaker_transitions", "fallback_attempts", "downloads")
+
+
+def record(folder: Path, run_id: str = "run", events: int = 40, rotate: int = 4_000) -> None:
+    """Record a run into SQLite and JSONL."""
+    settings = Settings(True, folder / "t.sqlite3", folder / "t.jsonl", rotate_bytes=rotate)
+    with TelemetryWriter(settings, run_id) as recorder:
+        recorder.run_summary(started_at=1.8e9)
+        for number in range(events):
+            artifact = f"a{number}"
+            recorder.http_event(
+                host="h", role="artifact", url=f"https://h/{number}", status=200, elapsed_ms=1 / 3
+            )
+            recorder.rate_event(host="h", action="block", delay_ms=0.1 * number)
+            recorder.breaker_transition(host="h", old_state="closed", new_state="open")
+            recorder.fallback_attempt(outcome="success", artifact_id=artifact, reason="ä\n\"'")
+            recorder.download(artifact_id=artifact, metadata={"resolver_name": "ü"})
+            if number % 3:
+                recorder.update_download(artifact_id=artifact, sha256="ab", final_path="a.pdf")
+            if number % 10 == 0:
+                recorder.flush()
+        recorder.run_summary(finished_at=1.8e9 + 60)
+
+
+def everything(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Return all rows of all tables."""
+    return {table: ask(path, f"select * from {table}") for table in (*TABLES, "run_summary")}
+
+
+def test_the_copy_says_what_the_original_says(tool: Tool, tmp_path: Path) -> None:
+    record(tmp_path)
+    texts = sorted(tmp_path.glob("t*.jsonl"))
+    assert len(texts) > 3
+    done = tool("load-jsonl", tmp_path / "t*.jsonl", "--db", "copy.sqlite3")
+    assert (done.returncode, done.stderr) == (0, "")
+    records = sum(len(text.read_text().splitlines()) for text in texts)
+    assert done.stdout == (
+        f"{records} new records of 1 run from {len(texts)} files in copy.sqlite3\n"
+    )
+    assert everything(tmp_path / "copy.sqlite3") == everything(tmp_path / "t.sqlite3")
+
+    done = tool("load-jsonl", *texts, "--db", "copy.sqlite3", "--output-format", "json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {
+        "files": len(texts),
+        "rows": 0,
+        "known": records,
+        "set_aside": 0,
+        "missing": 0,
+        "runs": ["run"],
+        "skipped": [],
+    }
+    assert everything(tmp_path / "copy.sqlite3") == everything(tmp_path / "t.sqlite3")
+    summaries = [
+        tool("summary", "--db", name, "--output-format", "json").stdout
+        for name in ("t.sqlite3", "copy.sqlite3")
+    ]
+    assert json.loads(summaries[0])["yield_pct"] == 65.0
+    assert summaries[0] == summaries[1]
+
+
+def test_any_order_and_any_number_of_times(tmp_path: Path) -> None:
+    record(tmp_path, "one")
+    record(tmp_path, "two")
+    texts = [str(text) for text in sorted(tmp_path.glob("t*.jsonl"))]
+    copy = tmp_path / "copy.sqlite3"
+    half = replay.load_jsonl(texts[::-2], copy)
+    assert half.missing > 0
+    rest = replay.load_jsonl(texts + texts[::-1], copy)
+    assert rest.missing == 0
+    for table in ("http_events", "rate_events"):
+        counted = f"select run_id, count(*) from {table} group by 1 order by 1"
+        assert ask(copy, counted) == [("one", 40), ("two", 40)]
+    assert ask(copy, "select count(*) from jsonl_loaded") == [(2,)]
+
+
+def test_packed_files_and_standard_input(tool: Tool, tmp_path: Path) -> None:
+    record(tmp_path, rotate=10**9)
+    text = (tmp_path / "t.jsonl").read_bytes()
+    lines = text.splitlines(keepends=True)
+    (tmp_path / "first.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[:50])))
+    assert tool("load-jsonl", "first.jsonl.gz", "--db", "copy.sqlite3").returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "exporter", "load-jsonl", "-", "--db", "copy.sqlite3"],
+        input=text, cwd=tmp_path, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"50 known already" in done.stdout
+    assert everything(tmp_path / "copy.sqlite3") == everything(tmp_path / "t.sqlite3")
+
+
+BAD = [
+    ("not JSON", b"{"),
+    ("not JSON", b"\xff\xfe"),
+    ("not JSON", b"[" * 100_000),
+    ("not a JSON object", b"[1]"),
+    ("its table or change is not known", b'{"table":"sqlite_master","writer":"w","number":1}'),
+    ("its table or change is not known",
+     b'{"table":"rate_events","change":"update","writer":"w","number":1,"run_id":"r","ts":1}'),
+    ("no writer or number", b'{"table":"rate_events","run_id":"r","ts":1}'),
+    ("no writer or number", b'{"table":"rate_events","writer":"w","number":true,"run_id":"r"}'),
+    ("no run_id", b'{"table":"rate_events","writer":"w","number":1,"ts":1}'),
+    ("no ts", b'{"table":"rate_events","writer":"w","number":1,"run_id":"r"}'),
+    ("newer recorder",
+     b'{"table":"rate_events","writer":"w","number":1,"run_id":"r","ts":1,"colour":1}'),
+]  # fmt: skip
+
+
+def test_lines_that_are_no_records_are_set_aside(tool: Tool, tmp_path: Path) -> None:
+    record(tmp_path, rotate=10**9)
+    good = (tmp_path / "t.jsonl").read_bytes().splitlines(keepends=True)
+    mixed = [*good[:5], *(line + b"\n" for _, line in BAD), b"\n", *good[5:], good[0][:20]]
+    (tmp_path / "mixed.jsonl").write_bytes(b"".join(mixed))
+    done = tool("load-jsonl", "mixed.jsonl", "--db", "copy.sqlite3")
+    assert done.returncode == 1
+    assert f"{len(BAD)} lines set aside (see jsonl_set_aside there)" in done.stdout
+    assert everything(tmp_path / "copy.sqlite3") == everything(tmp_path / "t.sqlite3")
+    aside = ask(tmp_path / "copy.sqlite3", "select file, line, reason from jsonl_set_aside")
+    assert sorted((file, line) for file, line, _ in aside) == [
+        ("mixed.jsonl", 6 + number) for number in range(len(BAD))
+    ]
+    reasons = {line: reason for _, line, reason in aside}
+    for number, (reason, _) in enumerate(BAD):
+        assert reason in reasons[6 + number]
+    # the last line had no end yet; now it has
+    (tmp_path / "mixed.jsonl").write_bytes(b"".join(mixed[:-1]) + good[0])
+    done = tool("load-jsonl", "mixed.jsonl", "--db", "copy.sqlite3")
+    assert done.returncode == 0, done.stdout
+
+
+def test_values_that_do_not_fit_and_addresses_are_cleaned_again(tmp_path: Path) -> None:
+    line = {
+        "table": "http_events", "writer": "w", "number": 1, "run_id": "r", "ts": 5.0,
+        "host": "https://u:t0psecret@h/", "status": "many", "error": "see https://h/?t0psecret",
+    }  # fmt: skip
+    (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n")
+    copy = tmp_path / "copy.sqlite3"
+    assert replay.load_jsonl([str(tmp_path / "a.jsonl")], copy).rows == 1
+    assert ask(copy, "select host, status, error from http_events") == [("h", None, "see [url]")]
+
+
+def test_what_cannot_be_done_is_one_line(tool: Tool, tmp_path: Path) -> None:
+    record(tmp_path, rotate=10**9)
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b"{}\n" * 10_000)[:40])
+    (tmp_path / "file").write_text("not a database, but long enough to be taken for one" * 50)
+    with closing(sqlite3.connect(tmp_path / "newer.sqlite3")) as connection:
+        connection.execute("pragma user_version = 99")
+    for arguments, code, words in (
+        (("nowhere.jsonl", "--db", "c.db"), 2, "cannot read nowhere.jsonl: No such file"),
+        (("t.jsonl", "nowhere.jsonl", "--db", "c.db"), 1, "skipped nowhere.jsonl: No such file"),
+        (("t.jsonl", "cut.jsonl.gz", "--db", "c.db"), 1, "skipped cut.jsonl.gz: "),
+        (("no*.jsonl", "--db", "c.db"), 2, "no*.jsonl matches no file"),
+        (("t.jsonl", "--db", "t.jsonl"), 2, "names a JSONL file to read"),
+        (("t.jsonl", "--db", "file"), 2, "cannot write file: file is not a database"),
+        (("t.jsonl", "--db", "file/x.db"), 2, "cannot write file/x.db"),
+        (("t.jsonl", "--db", "newer.sqlite3"), 2, "update the recorder"),
+        (("t.jsonl",), 2, "--db"),
+        (("t.jsonl", "--db", "c.db", "--output-format", "xml"), 2, "text or json"),
+    ):
+        done = tool("load-jsonl", *arguments)
+        assert done.returncode == code, (arguments, done.stderr)
+        assert words in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_killed_at_any_moment_and_run_again(tmp_path: Path) -> None:
+    record(tmp_path, events=12_000, rotate=10**9)
+    copy = tmp_path / "copy.sqlite3"
+    command = [sys.executable, "-m", "exporter", "load-jsonl", "t.jsonl", "--db", "copy.sqlite3"]
+    kills = 0
+    for wait_s in (0.3, 0.5, 0.7, 0.9):
+        child = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+        time.sleep(wait_s)
+        child.send_signal(signal.SIGKILL)
+        kills += child.wait() == -signal.SIGKILL
+    assert kills > 1
+    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL, env=os.environ)
+    assert everything(copy) == everything(tmp_path / "t.sqlite3")
+
+
+@given(st.lists(st.integers(1, 12)))
+def test_ranges_are_sets(numbers: list[int]) -> None:
+    ranges, seen = replay.Ranges(), set()
+    for number in numbers:
+        assert ranges.add(number) == (number not in seen)
+        seen.add(number)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("create table jsonl_loaded (writer, first, last)")
+        ranges.save(connection, "w")
+        pairs = connection.execute("select first, last from jsonl_loaded").fetchall()
+        assert {n for first, last in pairs for n in range(first, last + 1)} == seen
+        # No two of them touch.
+        assert all(a[1] + 1 < b[0] for a, b in zip(pairs, pairs[1:], strict=False))
+        again = replay.Ranges.of(connection, "w")
+        assert not any(again.add(number) for number in seen)
+
+
+@pytest.mark.parametrize("name", ["jsonl_loaded", "jsonl_set_aside"])
+def test_its_own_tables_do_not_disturb_a_load(tool: Tool, tmp_path: Path, name: str) -> None:
+    record(tmp_path, rotate=10**9)
+    (tmp_path / "t.jsonl").write_bytes((tmp_path / "t.jsonl").read_bytes() + b"{\n")
+    assert tool("load-jsonl", "t.jsonl", "--db", "copy.sqlite3").returncode == 1
+    assert ask(tmp_path / "copy.sqlite3", f"select count(*) > 0 from {name}") == [(1,)]
+    assert tool("summary", "--db", "copy.sqlite3").returncode in {0, 1}
