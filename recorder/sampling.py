@@ -31,19 +31,23 @@ class CacheHits:
 
     def take(self, event: Event) -> Event | None:
         """Return the event to record for this one, if one is due."""
-        fields = event.fields
-        if self._every <= 1 or event.table != "http_events" or not _is_plain_hit(fields):
+        if self._every <= 1 or event.table != "http_events":
             return event
-        group = (fields.get("host"), fields.get("role"), fields.get("method"), fields.get("status"))
         try:
-            before = self._waiting.pop(group, None)
-        except TypeError:  # a value that is no key; whoever converts it says so
+            return self._take(event) if _is_plain_hit(event.fields) else event
+        except Exception:  # a value of a strange kind: whoever makes a row of it says so
             return event
-        weight = _weight(fields) + (before[1] if before else 0.0)
-        # The time of the first waits with the group: see `left`.
+
+    def _take(self, event: Event) -> Event | None:
+        fields = event.fields
+        group = tuple(map(fields.get, ("host", "role", "method", "status")))
+        first, weight = self._waiting.get(group, (event, 0.0))
+        weight += _weight(fields)
         if weight + 1e-9 >= self._every:
+            self._waiting.pop(group, None)
             return _weighing(event, weight)
-        self._waiting[group] = (before[0] if before else event, weight)
+        # The first one stays, since its time says how long the group has waited.
+        self._waiting[group] = (first, weight)
         return None
 
     def left(self, patience_s: float = _PATIENCE_S) -> list[Event]:
