@@ -1,9 +1,11 @@
-"""httpx transports that record every request that passes through them.
+"""Records every request of an httpx client.
 
-The outermost layer of a client: around the cache, so that hits are seen, and around limiter and
-breaker, whose notes it takes up. Each hop of a redirect is a request of its own.
+    with open_run() as run, record(httpx.Client(), run.recorder) as client:
+        client.get(url)
 
-    client = httpx.Client(transport=RecordedTransport(run.recorder, httpx.HTTPTransport()))
+The recording transport is the outermost layer of a client: around the cache, so that hits are
+seen, and around limiter and breaker, whose notes it takes up. Each hop of a redirect is a request
+of its own.
 """
 
 from __future__ import annotations
@@ -14,13 +16,23 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from recorder.events import Recorder, Role
 from recorder.notes import Noting
+from recorder.run import open_run
+
+__all__ = [
+    "EXTENSION",
+    "AsyncRecordedTransport",
+    "RecordedTransport",
+    "open_run",  # so that a downloader needs one import
+    "record",
+    "retry_after_s",
+]
 
 _log = logging.getLogger("recorder")
 
@@ -32,6 +44,31 @@ WhichRole = Role | Callable[[httpx.Request], Role]
 _DERIVED: Final = "role_was_derived"
 #: How often a request came through: a transport above that tries again sends the same one.
 _sent: Final[WeakKeyDictionary[httpx.Request, int]] = WeakKeyDictionary()
+
+
+Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
+
+
+def record(client: Client, recorder: Recorder, role: WhichRole = "metadata") -> Client:
+    """Record what a client sends, with the proxies and TLS settings that it has; return it.
+
+    A client that has a cache as its transport is recorded around it.
+
+    Args:
+        client: wrapped in place; left as it is when telemetry is off.
+        recorder: takes a row for each request.
+        role: what the requests are for, or how to tell; see `RecordedTransport`.
+    """
+    if recorder.enabled:
+        # httpx has no public way to reach the transports that it made of a client's arguments.
+        wrap: Any = (
+            RecordedTransport if isinstance(client, httpx.Client) else AsyncRecordedTransport
+        )
+        client._transport = wrap(recorder, client._transport, role)
+        for pattern, transport in client._mounts.items():
+            if transport is not None:
+                client._mounts[pattern] = wrap(recorder, transport, role)
+    return client
 
 
 class RecordedTransport(httpx.BaseTransport):
@@ -149,6 +186,8 @@ class _Exchange:
             "stale": _is_stale(response) if known.get("from_cache") else None,
             "retry_after_s": retry_after_s(response.headers.get("Retry-After")),
         }
+        if response.is_closed:  # a body that was there at once, as a transport of a test gives
+            self.ended()
 
     def ended(self, error: BaseException | None = None) -> None:
         """Record the request, the first time this is called."""

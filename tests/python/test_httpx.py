@@ -19,7 +19,12 @@ from hishel import AsyncSqliteStorage, CacheOptions, SqliteStorage
 from hishel.httpx import AsyncCacheTransport, CacheTransport
 
 from recorder import NullRecorder, TelemetryWriter, hash_url
-from recorder.integrations.httpx import AsyncRecordedTransport, RecordedTransport, retry_after_s
+from recorder.integrations.httpx import (
+    AsyncRecordedTransport,
+    RecordedTransport,
+    record,
+    retry_after_s,
+)
 from recorder.notes import note
 
 from .support.web import web
@@ -276,11 +281,36 @@ def test_streams_are_recorded_when_closed_read_or_forgotten(tmp_path: Path, site
     assert statuses == [200, 200, 200, 200]
 
 
+def test_a_client_that_is_there_is_recorded_as_it_is(tmp_path: Path, site: str) -> None:
+    path = tmp_path / "t.sqlite3"
+    mounts = {"http://elsewhere.example": httpx.MockTransport(lambda _: httpx.Response(201))}
+    with TelemetryWriter(path, "run") as recorder:
+        given = httpx.Client(mounts=mounts, base_url=site)
+        with record(given, recorder, "landing") as client:
+            assert client is given
+            assert client.get("/a").status_code == 200
+            assert client.get("http://elsewhere.example/b").status_code == 201
+
+        async def fetch() -> None:
+            async with record(httpx.AsyncClient(), recorder, "artifact") as session:
+                await session.get(f"{site}/missing")
+
+        asyncio.run(fetch())
+    assert [(r["role"], r["status"], r["host"]) for r in Fetcher(path, False, None).rows()] == [
+        ("landing", 200, "127.0.0.1"),
+        ("landing", 201, "elsewhere.example"),
+        ("artifact", 404, "127.0.0.1"),
+    ]
+
+
 def test_nothing_happens_when_telemetry_is_off(site: str) -> None:
     with httpx.Client(transport=RecordedTransport(NullRecorder())) as client:
         response = client.get(f"{site}/a")
     assert type(response.stream).__name__ != "_Recorded"
     assert response.request.extensions.keys() == {"timeout"}
+    untouched = httpx.Client()
+    before = untouched._transport
+    assert record(untouched, NullRecorder())._transport is before
 
 
 @pytest.mark.parametrize(
