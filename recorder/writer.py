@@ -113,6 +113,11 @@ class TelemetryWriter:
         """Events that are not in the first of the files and never will be."""
         return self._turned_away + self._pipeline.lost
 
+    @property
+    def backlog(self) -> int:
+        """Events that wait to be written."""
+        return self._queue.qsize() + self._pipeline.waiting
+
     def http_event(self, **fields: Unpack[HttpEvent]) -> None:
         """Record one request; of its URL only the hash is kept."""
         self._put("http_events", fields)

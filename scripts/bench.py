@@ -23,7 +23,7 @@ from typing import Any
 from exporter import raw_schema, runner, warehouse
 from exporter.paths import project_dir
 from exporter.raw_sql import literal
-from scripts import bench_serve
+from scripts import bench_recorder, bench_serve
 from scripts.generate import generate
 
 _TABLES = tuple(raw_schema.TABLES)
@@ -35,13 +35,17 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000_000, help="size of the large file")
     parser.add_argument("--idle", type=int, default=1_000, help="refreshes with nothing new")
     parser.add_argument("--polls", type=int, default=2_000, help="polls of the exporter's soak")
-    parser.add_argument("--only", choices=("core", "serve"), help="one half of the figures")
+    parser.add_argument("--only", choices=("core", "serve", "recorder"), help="some of the figures")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="docstokg-bench-") as name:
         bench = Bench(Path(name), wanted.events, wanted.idle)
-        if wanted.only != "serve":
+        if wanted.only in {None, "recorder"}:
+            bench_recorder.measure(bench.folder, bench.note)
+        if wanted.only != "recorder":
+            bench.generate()
+        if wanted.only in {None, "core"}:
             bench.core()
-        if wanted.only != "core":
+        if wanted.only in {None, "serve"}:
             bench.exporter(wanted.polls)
         figures = bench.figures
     print(json.dumps(figures, indent=2, ensure_ascii=False))
@@ -53,9 +57,13 @@ class Bench:
     def __init__(self, folder: Path, large_events: int, idle: int) -> None:
         self.folder, self.idle = folder, idle
         self.small, self.large = folder / "small.sqlite3", folder / "large.sqlite3"
-        generate(self.small, 100_000, 1)
-        generate(self.large, large_events, max(large_events // 100_000, 1), hosts=200)
+        self.events = large_events
         self.figures: list[dict[str, Any]] = []
+
+    def generate(self) -> None:
+        """Make the files that the figures are taken on."""
+        generate(self.small, 100_000, 1)
+        generate(self.large, self.events, max(self.events // 100_000, 1), hosts=200)
 
     def exporter(self, polls: int) -> None:
         """Take the exporter's figures."""
