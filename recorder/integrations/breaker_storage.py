@@ -54,6 +54,9 @@ class BreakerRows(Protocol):
     def write(self, host: str, **fields: str | float) -> None:
         """Set fields of a host's row, which is made if it is missing."""
 
+    def claim(self, host: str, old: str, new: str) -> bool:
+        """Set a host's state to ``new`` if it is ``old``, and return whether it was; atomic."""
+
     def close(self) -> None:
         """Close all connections."""
 
@@ -117,6 +120,26 @@ class SharedStorage(CircuitBreakerStorage):
         self._host, self._shared = host, shared
         self._known = Row()
         self._unsaved = False
+        self._lost: str | None = None
+
+    def claim(self, old: str, new: str) -> bool:
+        """Change the state if it still is what the breaker takes it for.
+
+        Several processes may find at once that a breaker has to change. One of them wins; for the
+        others, what pybreaker does next, which is to set the state, then does nothing.
+
+        Returns:
+            Whether this process made the change.
+        """
+        known = self._read()
+        won = self._shared.attempt(lambda: self._shared.rows.claim(self._host, old, new))
+        if won is None:
+            won, self._unsaved = known.state == old, True
+        if won:
+            self._known = known._replace(state=new)
+        else:
+            self._lost = new
+        return won
 
     @property
     def state(self) -> str:
@@ -125,7 +148,9 @@ class SharedStorage(CircuitBreakerStorage):
 
     @state.setter
     def state(self, state: str) -> None:
-        self._write(self._known._replace(state=state), state=state)
+        lost, self._lost = self._lost, None
+        if state != lost:
+            self._write(self._known._replace(state=state), state=state)
 
     def increment_counter(self) -> None:
         """Count a failure."""
@@ -171,6 +196,7 @@ class SharedStorage(CircuitBreakerStorage):
         self._write(self._known._replace(opened_at=seconds), opened_at=seconds)
 
     def _read(self) -> Row:
+        self._lost = None
         if self._unsaved:
             self._write(self._known, **_fields(self._known))
         if not self._unsaved:
@@ -180,7 +206,7 @@ class SharedStorage(CircuitBreakerStorage):
         return self._known
 
     def _write(self, known: Row, **fields: str | float) -> None:
-        self._known = known
+        self._known, self._lost = known, None
         done = self._shared.attempt(lambda: self._wrote(fields))
         self._unsaved = not done
 

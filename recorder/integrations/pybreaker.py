@@ -27,6 +27,7 @@ from pybreaker import (
 )
 
 from recorder.events import BreakerOutcome, BreakerScope, Recorder
+from recorder.integrations.breaker_storage import SharedStorage
 from recorder.integrations.stores import breaker_storage, open_breakers
 from recorder.settings import Store
 
@@ -43,10 +44,24 @@ class BreakerListener(CircuitBreakerListener):
     pybreaker also tells of those that another process made and this one has just noticed in
     their shared storage; they were recorded there. It changes its own state before the storage's,
     so a change of its own is one that the storage does not show yet.
+
+    Args:
+        recorder: takes the transitions.
+        host: whose breaker it is.
+        scope: what the breaker is for.
+        storage: the breaker's. Where one of ours is shared, the change is also made in it, at
+            once: of processes that find at the same time that it is due, one makes and records it.
     """
 
-    def __init__(self, recorder: Recorder, host: str, scope: BreakerScope = "host") -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        host: str,
+        scope: BreakerScope = "host",
+        storage: CircuitBreakerStorage | None = None,
+    ) -> None:
         self._recorder, self._host, self._scope = recorder, host, scope
+        self._storage = storage if isinstance(storage, SharedStorage) else None
 
     def state_change(
         self,
@@ -57,7 +72,9 @@ class BreakerListener(CircuitBreakerListener):
         """Record a transition."""
         old = old_state.name if old_state is not None else STATE_CLOSED
         with suppress(Exception):
-            if old == new_state.name or cb.current_state == new_state.name:
+            if cb.current_state == new_state.name:
+                return
+            if self._storage is not None and not self._storage.claim(old, new_state.name):
                 return
             self._recorder.breaker_transition(
                 host=self._host,
@@ -214,7 +231,7 @@ class Breakers:
                 breaker = CircuitBreaker(
                     fail_max=self._fail_max,
                     reset_timeout=self._reset_timeout_s,
-                    listeners=[BreakerListener(self._recorder, host)],
+                    listeners=[BreakerListener(self._recorder, host, storage=storage)],
                     state_storage=storage,
                     name=host,
                     throw_new_error_on_trip=False,

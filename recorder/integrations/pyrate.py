@@ -92,7 +92,11 @@ class RecordedLimiter:
         factory = self._limiter.bucket_factory
         item = factory.wrap_item(bucket_name(host, role))
         bucket = factory.get(item) if isinstance(item, RateItem) else None
-        if not isinstance(item, RateItem) or not isinstance(bucket, AbstractBucket):
+        if (
+            not isinstance(item, RateItem)
+            or not isinstance(bucket, AbstractBucket)
+            or bucket.is_async
+        ):
             raise TypeError("the buckets of a recorded limiter must not be asynchronous")
         return bucket, item
 

@@ -13,6 +13,12 @@ from recorder.integrations.redis_client import connect
 _TIMEOUT_S: Final = 0.25
 #: A breaker that nothing happened to for a week is as good as closed.
 _KEPT_S: Final = 7 * 86400
+_CLAIM: Final = """
+if (redis.call('HGET', KEYS[1], 'state') or ARGV[3]) ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'state', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
 
 
 class RedisBreakers:
@@ -31,6 +37,7 @@ class RedisBreakers:
 
     def __init__(self, url: str) -> None:
         self._client = connect(url, _TIMEOUT_S)
+        self._claim = self._client.register_script(_CLAIM)
 
     def read(self, host: str) -> Row:
         """Return a host's row."""
@@ -50,6 +57,10 @@ class RedisBreakers:
             pipeline.hset(_key(host), items=[part for pair in fields.items() for part in pair])
             pipeline.expire(_key(host), _KEPT_S)
             pipeline.execute()
+
+    def claim(self, host: str, old: str, new: str) -> bool:
+        """Change a host's state if it is the old one."""
+        return bool(self._claim(keys=[_key(host)], args=[old, new, Row().state, _KEPT_S]))
 
     def close(self) -> None:
         """Close all connections."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 
 def connect(url: str, timeout_s: float) -> redis.Redis:
-    """Return a client; nothing is sent yet.
+    """Return a client; nothing is sent yet. What fails is not tried again.
 
     Args:
         url: the server. Its query may name other timeouts, as in ``?socket_timeout=3``.
@@ -21,7 +19,4 @@ def connect(url: str, timeout_s: float) -> redis.Redis:
         url,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
-        # Once more, at once, for a connection that was dropped while idle. The library's own
-        # default tries for seconds.
-        retry=Retry(NoBackoff(), 1),
     )

@@ -54,6 +54,16 @@ class SqliteBreakers:
                 (host, *fields.values()),
             )
 
+    def claim(self, host: str, old: str, new: str) -> bool:
+        """Change a host's state if it is the old one."""
+        with self._file.writing() as connection:
+            connection.execute("INSERT OR IGNORE INTO breakers (host) VALUES (?)", (host,))
+            changed = connection.execute(
+                "UPDATE breakers SET state = ? WHERE host = ? AND coalesce(state, ?) = ?",
+                (new, host, Row().state, old),
+            )
+            return changed.rowcount == 1
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
