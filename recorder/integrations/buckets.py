@@ -58,6 +58,16 @@ def bucket_name(host: str, role: str | None = None) -> str:
     return host if role is None else f"{host}#{role}"
 
 
+def check(rates: Rates) -> None:
+    """Find out at the start, not at the first request, whether rates can be used.
+
+    Raises:
+        ValueError: they cannot: none are given, or one makes another pointless.
+    """
+    for listed in rates.values() if isinstance(rates, Mapping) else [rates]:
+        InMemoryBucket(list(listed))
+
+
 def decide(
     rates: Sequence[Rate], weight: int, now_ms: int, newest: Callable[[int], int | None]
 ) -> Decision:
@@ -137,8 +147,6 @@ class Buckets(BucketFactory):
         self._clock = MonotonicClock() if admissions is None else WallClock()
         self._buckets: dict[str, AbstractBucket] = {}
         self._lock = threading.Lock()
-        for listed in rates.values() if isinstance(rates, Mapping) else [rates]:
-            self._make("", listed)  # complain about unusable rates now, not at the first request
 
     def wrap_item(self, name: str, weight: int = 1) -> RateItem:
         """Stamp an item by the clock of the buckets."""

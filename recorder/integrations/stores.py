@@ -46,7 +46,8 @@ def open_limiter(rates: Rates, environ: Mapping[str, str] = os.environ) -> Limit
     with _library("limiter", RATE_VARIABLE):
         from pyrate_limiter import Limiter
 
-        from recorder.integrations.buckets import Buckets
+        from recorder.integrations.buckets import Buckets, check
+    check(rates)
     # Waits are exact to the millisecond already; the default of 50 ms more would halve a rate of
     # one request in 50 ms.
     return Limiter(Buckets(rates, _admissions(store)), buffer_ms=1)

@@ -126,6 +126,8 @@ def test_all_rates_hold_and_unusable_ones_are_refused_at_the_start() -> None:
     assert [limiter.try_acquire("a.org", timeout_s=1) for _ in range(4)] == [True] * 3 + [False]
     with pytest.raises(ValueError, match="[Rr]ate"):
         open_limiter([Rate(5, 1000), Rate(3, 60_000), Rate(2, 120_000)], {})
+    with pytest.raises(ValueError, match="[Rr]ate"):
+        open_limiter({"metadata": []}, {})
 
 
 def test_threads_are_not_told_to_wait_for_each_other() -> None:
