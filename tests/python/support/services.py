@@ -1,4 +1,4 @@
-"""Real services on loopback for the tests that need them: PostgreSQL, an S3 API."""
+"""Real services on loopback for the tests that need them: PostgreSQL, Redis, an S3 API."""
 
 from __future__ import annotations
 
@@ -85,6 +85,17 @@ def _postgres(folder: Path) -> Iterator[str]:
     command += ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
     with server(port, *command, folder=folder):
         yield f"host=127.0.0.1 port={port} user=telemetry dbname=postgres"
+
+
+@contextmanager
+def redis(*arguments: str, port: int | None = None) -> Iterator[int]:
+    """Run a Redis server that keeps nothing on disk; yield its port."""
+    program = shutil.which("redis-server")
+    need(program, "redis-server")
+    port = port or free_port()
+    command = [program, "--port", port, "--bind", "127.0.0.1", "--save", "", *arguments]
+    with server(port, *command):
+        yield port
 
 
 @contextmanager
