@@ -30,7 +30,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(429, b"slow down", **{"Retry-After": "7"})
         elif path == "/broken":
             self._answer(503, b"trouble")
-        elif path == "/missing":
+        elif (
+            path == "/missing"
+            or path.startswith(("/publisher/archive", "/publisher/none"))
+            or path.startswith("/archive/none")
+        ):
             self._answer(404, b"nothing here")
         elif path == "/slow":
             time.sleep(1)
