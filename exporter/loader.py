@@ -6,6 +6,7 @@ that a load killed at any moment leaves nothing, and run again adds exactly what
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from exporter.sources import Skipped, Source, attached, expand, reason_of
 
 #: Files of one transaction: each holds a few descriptors, and 1,024 is a usual limit.
 CHUNK_FILES = 150
+#: Bytes of telemetry that one thread reads as soon as several do.
+SMALL_BYTES = 1 << 24
 #: Days without a change after which a run that never ended is no longer re-read for updates.
 SETTLE_DAYS = 7
 
@@ -65,6 +68,8 @@ def load(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], say: Say) -> L
     """
     paths, missing = expand(names)
     report = LoadReport(skipped=list(missing))
+    if _size(paths) > SMALL_BYTES:
+        cursor.execute("reset threads")
     for start in range(0, len(paths), CHUNK_FILES):
         with attached(cursor, paths[start : start + CHUNK_FILES]) as probe:
             report.skipped += probe.skipped
@@ -72,6 +77,16 @@ def load(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], say: Say) -> L
     if not report.files:
         raise SourceError(unreadable(names, report.skipped))
     return report
+
+
+def _size(paths: Sequence[tuple[str, bool]]) -> int:
+    """Return how many bytes files have, their WALs included."""
+    total = 0
+    for path, _ in paths:
+        for file in (path, f"{path}-wal"):
+            with suppress(OSError):
+                total += os.path.getsize(file)
+    return total
 
 
 def unreadable(names: Sequence[str], skipped: Sequence[Skipped]) -> str:

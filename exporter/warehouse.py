@@ -22,6 +22,8 @@ from exporter.raw_sql import literal
 
 #: Seconds an old snapshot and its files stay after a newer one is published, for readers on it.
 KEEP_SNAPSHOTS_S = 600
+#: Rows that DuckDB gives to one thread at a time; a table of fewer is read by one anyway.
+_ROW_GROUP = 122_880
 #: Sizes at which data files of one tier end, and how many of one tier are merged into one.
 _TIER_BYTES = (1 << 20, 1 << 24, 1 << 28)
 _TIER_FILES = 16
@@ -74,6 +76,10 @@ def configure(connection: duckdb.DuckDBPyConnection, chosen: Sequence[str] | Non
     if "httpfs" in loaded and os.environ.get("DUCKDB_S3_ENDPOINT"):
         # a server that is not Amazon's seldom has a host name for each bucket
         connection.execute("set global s3_url_style = 'path'")
+    if "ducklake" in loaded:
+        # Until `_attach` knows how much is stored. Handing tiny pieces of work to a second thread
+        # costs more than they do: a build of little took half as much CPU time again.
+        connection.execute("set threads = 1")
     connection.execute("set preserve_insertion_order = false")
     connection.execute("set memory_limit = '512MB'")
     configure_cursor(connection)
@@ -158,16 +164,20 @@ def ensure_schema(cursor: duckdb.DuckDBPyConnection, lake: str = "lake") -> None
 def attach_writer(connection: duckdb.DuckDBPyConnection) -> None:
     """Attach the newest state for writing, creating the warehouse when there is none."""
     warehouse_dir().mkdir(parents=True, exist_ok=True)
-    connection.execute(f"attach {_lake()} as lake ({_data_path()})")
+    _attach(connection)
 
 
-def _lake() -> str:
-    return literal(f"ducklake:{catalog()}")
-
-
-def _data_path() -> str:
-    """Say where the data lies, even if the folder was moved since it was made."""
-    return f"data_path {literal(data_path())}, override_data_path true"
+def _attach(connection: duckdb.DuckDBPyConnection, *options: str) -> None:
+    """Attach the lake, wherever its data lies now, and take a thread a core if it holds much."""
+    place = f"data_path {literal(data_path())}, override_data_path true"
+    connection.execute(
+        f"attach {literal(f'ducklake:{catalog()}')} as lake ({', '.join([*options, place])})"
+    )
+    row = connection.execute(
+        "select max(record_count) from __ducklake_metadata_lake.ducklake_table_stats"
+    ).fetchone()
+    if row and (row[0] or 0) > _ROW_GROUP:
+        connection.execute("reset threads")
 
 
 def last_publication(cursor: duckdb.DuckDBPyConnection) -> Publication | None:
@@ -206,10 +216,7 @@ def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
             published = _look_up(connection)
         if published is None:
             raise WarehouseError(nothing)
-        connection.execute(
-            f"attach {_lake()} as lake "
-            f"(read_only, snapshot_version {published.snapshot_id:d}, {_data_path()})"
-        )
+        _attach(connection, "read_only", f"snapshot_version {published.snapshot_id:d}")
     except duckdb.Error as error:
         if "ducklake_snapshot_changes" in str(error):  # no table yet: no run has written much
             raise WarehouseError(nothing) from error
@@ -278,11 +285,12 @@ def clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float = KEEP_SNAPSHOTS_S
     """
     # DuckDB's reader of SQLite shares one handle among the scans of a transaction that has written,
     # and cannot bear two threads there: now and then the process would die of a broken heap
+    threads = cursor.execute("select current_setting('threads')").fetchone()
     cursor.execute("set threads = 1")
     try:
         _clean_up(cursor, keep_s)
     finally:
-        cursor.execute("reset threads")
+        cursor.execute(f"set threads = {threads[0] if threads else 1:d}")
 
 
 def _clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float) -> None:

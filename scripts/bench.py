@@ -243,6 +243,7 @@ def bare_copy(db: Path, folder: Path) -> float:
     use(folder)
     connection = warehouse.connect()
     warehouse.attach_writer(connection)
+    connection.execute("reset threads")
     connection.execute(f"attach {literal(str(db))} as source (type sqlite, read_only)")
 
     def copy() -> None:
@@ -257,6 +258,7 @@ def bare_copy(db: Path, folder: Path) -> float:
 def bare_parquet(db: Path, folder: Path) -> float:
     """Return the seconds of writing the six tables to Parquet straight from the attached file."""
     connection = warehouse.connect()
+    connection.execute("reset threads")
     connection.execute(f"attach {literal(str(db))} as source (type sqlite, read_only)")
 
     def copy() -> None:

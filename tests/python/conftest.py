@@ -1,4 +1,4 @@
-"""Shared fixtures: compiled models once a session, a warehouse of its own for each test."""
+"""Shared fixtures: compiled models once for all workers, a warehouse of its own for each test."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
@@ -23,35 +24,51 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 ROOT = Path(__file__).resolve().parents[2]
 Tool = Callable[..., "subprocess.CompletedProcess[str]"]
+_COMPILE = "from pathlib import Path; from exporter import direct; direct.compiled(Path(), print)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with what takes longest, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models, compiled once for all tests of this worker."""
-    from exporter import direct
-
-    os.environ["DOCSTOKG_WAREHOUSE"] = str(tmp_path_factory.mktemp("compiled"))
-    try:
-        return direct.compiled(ROOT, lambda message: None)
-    finally:
-        del os.environ["DOCSTOKG_WAREHOUSE"]
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the compiled models and the parsed project, made once for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "prepared"
+    with filelock.FileLock(shared / "prepared.lock"):
+        if not folder.exists():
+            making = shared / "making"
+            environ = os.environ | {"DOCSTOKG_WAREHOUSE": str(making)}
+            commands = [
+                [sys.executable, "-c", _COMPILE],
+                [Path(sys.executable).parent / "dbt", "parse", "--target-path", making / "target",
+                 "--log-path", making / "logs"],
+            ]  # fmt: skip
+            processes = [subprocess.Popen(c, cwd=ROOT, env=environ) for c in commands]
+            assert [process.wait() for process in processes] == [0, 0]
+            making.rename(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled(prepared: Path) -> Path:
+    """The compiled models."""
+    (file,) = (prepared / "compiled").iterdir()
+    return file
+
+
+@pytest.fixture(scope="session")
+def parsed(prepared: Path) -> Path:
     """What dbt keeps of a parsed project, so that not each test's first build parses it anew."""
-    folder = tmp_path_factory.mktemp("parsed")
-    subprocess.run(
-        [Path(sys.executable).parent / "dbt", "parse", "--target-path", folder / "target",
-         "--log-path", folder / "logs"],
-        cwd=ROOT, env=os.environ | {"DOCSTOKG_WAREHOUSE": str(folder / "warehouse")},
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder / "target" / "partial_parse.msgpack"
+    return prepared / "target" / "partial_parse.msgpack"
 
 
 @pytest.fixture
-def tool(tmp_path: Path, compiled: Path, parsed: Path) -> Iterator[Tool]:
+def tool(tmp_path: Path, compiled: Path, parsed: Path) -> Tool:
     """Run docstokg-telemetry as its users do, in a warehouse of the test's own."""
     warehouse = tmp_path / "warehouse"
     for folder, kept in (("compiled", compiled), ("dbt/target", parsed)):
@@ -71,4 +88,4 @@ def tool(tmp_path: Path, compiled: Path, parsed: Path) -> Iterator[Tool]:
             check=False,
         )
 
-    yield run
+    return run

@@ -221,10 +221,25 @@ def test_failing_data_test_is_not_published(tool: Tool, tmp_path: Path) -> None:
     (project / "tests" / "singular" / "assert_never_a_second_run.sql").write_text(
         "select run_id from {{ ref('run_inventory') }} where run_id = 'second'"
     )
+    marts = project / "models" / "marts"
+    for path, before, after in (
+        (marts / "_marts.yml", "first_event_at <= last_event_at", "first_event_at > last_event_at"),
+        (marts / "sli" / "_sli.yml", "one_row_per: [run_id, host]", "one_row_per: [run_id]"),
+    ):
+        text = path.read_text()
+        assert text.count(before) == 1
+        path.write_text(text.replace(before, after))
     record(db, "second", start=START + 1000)
     done = tool("run", "--db", db, "--project-dir", project)
     assert done.returncode == 1, done.stderr
     assert "assert_never_a_second_run" in done.stderr
+    failures = {line.split(": ")[1]: line for line in done.stderr.splitlines() if "such as" in line}
+    for mart, broken in (
+        ("run_inventory", "first_event_at > last_event_at"),
+        ("host_slis", "one row per run_id"),
+    ):
+        (line,) = (text for name, text in failures.items() if name.startswith(f"is_sound_{mart}_"))
+        assert f'{{"broken":["{broken}"],"at_row":{{"run_id":' in line
     assert "NOT published" in done.stdout
     rows = json.loads(tool("runs", "--output-format", "json").stdout)
     assert [row["run_id"] for row in rows] == ["first"]

@@ -37,7 +37,7 @@ with TelemetryWriter(path, 'busy') as telemetry:
         number += 1
         if number % 20 == 0:
             telemetry.flush()
-            time.sleep(0.02)
+            time.sleep(0.1)
 """
 _DIE_WHILE_WRITING = """
 import os, sqlite3, sys
@@ -77,6 +77,7 @@ def warehouse_rows(tool: Tool, sql: str) -> list[dict[str, object]]:
     return rows
 
 
+@pytest.mark.slow
 def test_a_writer_that_keeps_committing_loses_nothing(tool: Tool, tmp_path: Path) -> None:
     db, stop = tmp_path / "t.sqlite3", tmp_path / "stop"
     writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(db), str(stop)])
@@ -170,6 +171,7 @@ def test_a_second_run_gives_up_at_its_limit(tool: Tool, tmp_path: Path) -> None:
     assert tool("run", "--db", "t.sqlite3").returncode == 0
 
 
+@pytest.mark.slow
 def test_readers_never_see_half_a_run(tool: Tool, tmp_path: Path) -> None:
     db = tmp_path / "t.sqlite3"
     record(db, "run-0")
@@ -269,6 +271,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[dict[str, int]]:
             subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_last_good_state(tool: Tool, tmp_path: Path, compiled: Path) -> None:
     record(tmp_path / "small.sqlite3", "small")
     large = tmp_path / "large.sqlite3"
@@ -339,6 +342,7 @@ def test_refreshes_with_nothing_new_write_nothing(tool: Tool, tmp_path: Path) ->
     assert state() == before
 
 
+@pytest.mark.slow
 def test_the_store_does_not_grow_with_the_number_of_refreshes(tool: Tool, tmp_path: Path) -> None:
     db = tmp_path / "t.sqlite3"
     record(db, "run-0")

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from exporter import direct, results, warehouse
 from exporter.loader import LoadReport, load
 
@@ -221,6 +223,7 @@ def copy_of_project(tmp_path: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_export_of_a_copy_and_of_a_renamed_file(tool: Tool, tmp_path: Path) -> None:
     record(tmp_path / "a.sqlite3", "a")
     record(tmp_path / "b.sqlite3", "b", start=START + 1000)

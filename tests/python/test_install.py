@@ -33,6 +33,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.mark.slow
 def test_the_wheel_works_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
     record(tmp_path / "t.sqlite3", "run")
 
@@ -76,6 +77,7 @@ def readme_commands() -> list[list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_readme(tool: Tool, tmp_path: Path) -> None:
     commands = readme_commands()
     named = {command[0] for command in commands}

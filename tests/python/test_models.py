@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,6 +72,7 @@ def assert_same(
                 assert near(value, expected), (mart, group, name, value, expected)
 
 
+@pytest.mark.slow
 @given(data=strategies.telemetry_files())
 def test_marts_equal_plain_python(compiled: Path, data: strategies.FileData) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -109,6 +111,7 @@ def test_marts_equal_plain_python(compiled: Path, data: strategies.FileData) -> 
                     assert statuses[key] == verdict.status, key
 
 
+@pytest.mark.slow
 @given(data=strategies.telemetry_files(), by_name=st.booleans())
 def test_direct_equals_the_warehouse(
     compiled: Path, data: strategies.FileData, by_name: bool

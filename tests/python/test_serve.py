@@ -338,6 +338,7 @@ def test_fifty_scrapers_while_a_file_grows(tool: Tool, tmp_path: Path) -> None:
     assert seen[-1][1] < 12 + 2 * 50
 
 
+@pytest.mark.slow
 def test_it_builds_and_publishes_the_warehouse(tool: Tool, tmp_path: Path) -> None:
     db = tmp_path / "t.sqlite3"
     record(db, "run")

@@ -23,6 +23,7 @@ def shared() -> Iterator[dict[str, str]]:
         }
 
 
+@pytest.mark.slow
 def test_two_machines_share_a_warehouse(tool: Tool, tmp_path: Path, shared: dict[str, str]) -> None:
     here = shared | {"DOCSTOKG_WAREHOUSE": str(tmp_path / "here")}
     there = shared | {"DOCSTOKG_WAREHOUSE": str(tmp_path / "there")}
