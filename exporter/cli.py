@@ -348,6 +348,11 @@ def _summarise(
             with direct.opened(names, run, compiled, results.SUMMARY_MODELS) as found:
                 for skip in found.skipped:
                     _complain(f"skipped {skip.path}: {skip.reason}")
+                if found.dropped:
+                    _complain(
+                        f"the recorder dropped {found.dropped:,} events of this run: what is "
+                        "shown is of those it kept (why: recorder_status in the file)"
+                    )
                 return results.summary(found.connection, found.run_id), found.path
         except NoSuchRun as missing:
             try:

@@ -28,6 +28,7 @@ from exporter.loader import CHUNK_FILES, unreadable
 from exporter.paths import warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
+from exporter.recorded import dropped
 from exporter.results import SAMPLES_MODEL, SUMMARY_MODELS
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
@@ -46,12 +47,14 @@ class Direct:
         run_id: the run they are about.
         path: the file it lives in.
         skipped: sources that could not be read.
+        dropped: events of the run that its recorder says it dropped.
     """
 
     connection: duckdb.DuckDBPyConnection
     run_id: str
     path: str
     skipped: list[Skipped]
+    dropped: int
 
 
 def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -> Path:
@@ -118,7 +121,8 @@ def opened(
             except ENGINE_ERRORS as error:
                 where = found.source.path
                 raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
-        yield Direct(connection, found.run_id, found.source.path, skipped)
+        lost = dropped(connection, found.source.alias, found.run_id)
+        yield Direct(connection, found.run_id, found.source.path, skipped, lost)
 
 
 def runs_of(

@@ -149,7 +149,7 @@ class Pipeline:
         self._outlets = [Outlet(sink) for sink in _sinks(settings)]
         self._privacy = privacy
         self._started_at = time.time()
-        self._said: tuple[Any, ...] | None = None
+        self._said: tuple[int, int] | None = None
 
     @property
     def lost(self) -> int:
@@ -176,11 +176,15 @@ class Pipeline:
 
     def write(self, status: Status) -> None:
         """Write what waits, and what there is to say about the writer itself."""
-        counts = (status.dropped, self._rows.damaged)
+        said = self._counts(status)
         for outlet in self._outlets:
-            if outlet.waiting or counts != self._said:
+            if outlet.waiting or said != self._said:
                 outlet.write(self._status(status))
-        self._said = counts
+        self._said = self._counts(status)
+        if self._said != said:  # what the files refused is known only now
+            for outlet in self._outlets:
+                if not outlet.waiting:
+                    outlet.write(self._status(status))
 
     def close(self) -> None:
         """Count what could not be written, and close the files."""
@@ -192,6 +196,9 @@ class Pipeline:
         """Leave the files to the process that this one was forked from."""
         for outlet in self._outlets:
             outlet.sink.forget()
+
+    def _counts(self, status: Status) -> tuple[int, int]:
+        return status.dropped, self._rows.damaged
 
     def _status(self, status: Status) -> tuple[Any, ...]:
         error = next((outlet.error for outlet in self._outlets if outlet.error), None)

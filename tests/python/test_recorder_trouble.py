@@ -21,6 +21,7 @@ import pytest
 
 from recorder import Settings, TelemetryWriter, pipeline, schema, writer
 
+from .support.runs import Tool
 from .support.web import ask
 
 CALL_LIMIT_S = 0.05
@@ -134,6 +135,30 @@ def test_more_events_than_can_wait_are_counted_and_recorded_as_dropped(
     assert ask(path, "select count(*) from http_events") == [(kept,)]
     assert ask(path, "select events, dropped from recorder_status") == [(350, 350 - kept)]
     assert sum("telemetry is being dropped" in message for message in caplog.messages) == 1
+
+
+def test_a_summary_says_what_was_dropped(tool: Tool, tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite3"
+    for run_id in ("whole", "torn"):
+        with TelemetryWriter(path, run_id) as recorder:
+            record(recorder, 3)
+            if run_id == "torn":
+                assert recorder.flush(10)
+                with closing(sqlite3.connect(path)) as connection:
+                    connection.execute(
+                        "create trigger full before insert on http_events "
+                        "begin select raise(abort, 'full'); end"
+                    )
+                record(recorder, 2)
+    said = {
+        run_id: tool("summary", "--db", path, "--run", run_id).stderr
+        for run_id in ("whole", "torn")
+    }
+    assert said == {
+        "whole": "",
+        "torn": "the recorder dropped 2 events of this run: what is shown is of those it kept "
+        "(why: recorder_status in the file)\n",
+    }
 
 
 def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
