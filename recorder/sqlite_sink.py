@@ -149,7 +149,9 @@ def store(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         sqlite3.Error: the transaction must be rolled back.
     """
     refused = 0
-    for (table, action), group in itertools.groupby(rows, lambda row: (row.table, row.action)):
+    # Table by table, since each statement has a cost of its own; within a table in their order.
+    ordered = sorted(rows, key=lambda row: row.table)
+    for (table, action), group in itertools.groupby(ordered, lambda row: (row.table, row.action)):
         statement = _STATEMENTS[table, action]
         batch: list[Any] = [row.values for row in group]
         if action == UPDATE:

@@ -71,6 +71,11 @@ def pdf(text: str) -> bytes:
     )
 
 
+class _Server(ThreadingHTTPServer):
+    # with the default of 5, connections that come at once are now and then put off for a second
+    request_queue_size = 128
+
+
 class Publishers:
     """The server; a context manager that stops it. `port` is where it listens on 127.0.0.1."""
 
@@ -83,7 +88,7 @@ class Publishers:
         class Handler(_Handler):
             site = publishers
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
