@@ -115,44 +115,16 @@ class Publishers:
         return 503 if luck < host.share_429 + host.share_503 else 200
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Answering(BaseHTTPRequestHandler):
+    """Answers over connections that stay open."""
+
     protocol_version = "HTTP/1.1"
     # one segment for head and body: otherwise Nagle and delayed ACK add 40 ms to every answer
     wbufsize = -1
     disable_nagle_algorithm = True
-    site: Publishers
 
-    def do_GET(self) -> None:
-        name = self.headers.get("Host", "").split(":")[0]
-        path = self.path.partition("?")[0]
-        if name not in self.site.hosts:
-            self._answer(404, b"no such host")
-            return
-        time.sleep(self.site.hosts[name].latency_ms / 1000 * (0.5 + chance(path, "latency")))
-        status = self.site.trouble(name, path)
-        if status == 429:
-            self._answer(429, b"slow down", **{"Retry-After": "1"})
-        elif status != 200:
-            self._answer(status, b"trouble")
-        elif path.endswith(".pdf"):
-            # some works are the same file under two names: work for deduplication
-            self._answer(200, pdf(path.replace("-copy", "")), **{"Content-Type": "application/pdf"})
-        elif path.startswith("/landing/"):
-            self._answer(200, b"<html>a landing page</html>", **{"Content-Type": "text/html"})
-        else:
-            self._metadata(path)
-
-    def _metadata(self, path: str) -> None:
-        etag = '"' + hashlib.sha256(path.encode()).hexdigest()[:16] + '"'
-        if self.headers.get("If-None-Match") == etag:
-            self._answer(304, b"", ETag=etag)
-            return
-        body = json.dumps({"path": path, "title": "On " + path}).encode()
-        keep = "no-store" if path.startswith("/lookup/") else "max-age=600"
-        kind = "application/json"
-        self._answer(200, body, **{"Cache-Control": keep, "ETag": etag, "Content-Type": kind})
-
-    def _answer(self, status: int, body: bytes, **headers: str) -> None:
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        """Send a whole answer."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -163,3 +135,37 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the crawl records what matters."""
+
+
+class _Handler(Answering):
+    site: Publishers
+
+    def do_GET(self) -> None:
+        name = self.headers.get("Host", "").split(":")[0]
+        path = self.path.partition("?")[0]
+        if name not in self.site.hosts:
+            self.answer(404, b"no such host")
+            return
+        time.sleep(self.site.hosts[name].latency_ms / 1000 * (0.5 + chance(path, "latency")))
+        status = self.site.trouble(name, path)
+        if status == 429:
+            self.answer(429, b"slow down", **{"Retry-After": "1"})
+        elif status != 200:
+            self.answer(status, b"trouble")
+        elif path.endswith(".pdf"):
+            # some works are the same file under two names: work for deduplication
+            self.answer(200, pdf(path.replace("-copy", "")), **{"Content-Type": "application/pdf"})
+        elif path.startswith("/landing/"):
+            self.answer(200, b"<html>a landing page</html>", **{"Content-Type": "text/html"})
+        else:
+            self._metadata(path)
+
+    def _metadata(self, path: str) -> None:
+        etag = '"' + hashlib.sha256(path.encode()).hexdigest()[:16] + '"'
+        if self.headers.get("If-None-Match") == etag:
+            self.answer(304, b"", ETag=etag)
+            return
+        body = json.dumps({"path": path, "title": "On " + path}).encode()
+        keep = "no-store" if path.startswith("/lookup/") else "max-age=600"
+        kind = "application/json"
+        self.answer(200, body, **{"Cache-Control": keep, "ETag": etag, "Content-Type": kind})

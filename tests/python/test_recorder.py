@@ -184,17 +184,6 @@ def test_an_older_file_gets_the_columns_it_lacks(tmp_path: Path) -> None:
     ]
 
 
-def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "t.sqlite3"
-    TelemetryWriter(path, "old").close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"pragma user_version = {schema.SCHEMA_VERSION + 1}")
-    with TelemetryWriter(path, "new") as recorder:
-        recorder.rate_event(host="h", action="acquire")
-    assert recorder.dropped == 1
-    assert ask(path, "select count(*) from rate_events") == [(0,)]
-
-
 def test_many_threads_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "t.sqlite3"
     with TelemetryWriter(path, "run") as recorder:

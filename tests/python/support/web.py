@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from scripts.publishers import Answering
 
 
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -18,27 +20,24 @@ def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-
+class _Handler(Answering):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path.startswith("/redirect"):
-            self._answer(302, b"", Location="/pdf/x.pdf?token=t0psecret-redirect")
+            self.answer(302, b"", Location="/pdf/x.pdf?token=t0psecret-redirect")
         elif path == "/busy":
-            self._answer(429, b"slow down", **{"Retry-After": "7"})
+            self.answer(429, b"slow down", **{"Retry-After": "7"})
         elif path == "/broken":
-            self._answer(503, b"trouble")
+            self.answer(503, b"trouble")
         elif (
             path == "/missing"
             or path.startswith(("/publisher/archive", "/publisher/none"))
             or path.startswith("/archive/none")
         ):
-            self._answer(404, b"nothing here")
+            self.answer(404, b"nothing here")
         elif path == "/slow":
             time.sleep(1)
-            self._answer(200, b"late")
+            self.answer(200, b"late")
         elif path == "/torn":
             self.send_response(200)
             self.send_header("Content-Length", "1000")
@@ -48,28 +47,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
         elif path == "/cached":
-            self._answer(200, b"kept", **{"Cache-Control": "max-age=60"})
+            self.answer(200, b"kept", **{"Cache-Control": "max-age=60"})
         elif path == "/stale":
-            self._answer(200, b"old", **{"Cache-Control": "max-age=1", "ETag": '"1"'})
+            self.answer(200, b"old", **{"Cache-Control": "max-age=1", "ETag": '"1"'})
         elif path == "/tagged":
             if self.headers.get("If-None-Match") == '"tag"':
-                self._answer(304, b"", ETag='"tag"')
+                self.answer(304, b"", ETag='"tag"')
             else:
-                self._answer(200, b"kept", **{"Cache-Control": "no-cache", "ETag": '"tag"'})
+                self.answer(200, b"kept", **{"Cache-Control": "no-cache", "ETag": '"tag"'})
         else:
-            self._answer(200, b"%PDF-1.4 " + path.encode(), **{"Content-Type": "application/pdf"})
-
-    def _answer(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+            self.answer(200, b"%PDF-1.4 " + path.encode(), **{"Content-Type": "application/pdf"})
 
 
 @contextmanager
