@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from recorder.privacy import Privacy
 from recorder.rows import Event, Row, Rows
 from recorder.sampling import CacheHits
-from recorder.schema import SchemaError
+from recorder.schema import STATUS_TABLE, SchemaError
 from recorder.settings import Settings
 from recorder.sqlite_sink import SqliteSink
 
@@ -68,6 +68,8 @@ class Outlet:
         self.is_busy = False
         self._backlog: deque[Row] = deque()
         self._numbered = 0
+        #: What a text is to say about the writer, the next time that it is written.
+        self._word: Row | None = None
         self._warned: set[str] = set()
 
     @property
@@ -86,12 +88,15 @@ class Outlet:
         """Write all that waits; False if some of it has to wait longer."""
         while True:
             batch = list(itertools.islice(self._backlog, BATCH))
+            rows = len(batch)
+            if rows < BATCH and self._word is not None:
+                batch.append(self._word)
             try:
                 refused = self.sink.write(batch, self._numbered + 1, status)
             except SchemaError as error:
                 # Waiting does not help: the file will not become older.
+                self._lose(len(self._backlog), str(error))
                 self._backlog.clear()
-                self._lose(len(batch), str(error))
                 return True
             except (sqlite3.Error, OSError) as error:
                 self._hold(error)
@@ -99,15 +104,24 @@ class Outlet:
             except Exception as error:  # a bug of ours must not hold up what comes after
                 _log.exception("telemetry: an error of the recorder's own")
                 self.error = self.error or type(error).__name__
-                refused = len(batch)
+                refused = rows
             self.is_busy = False
-            for _ in batch:
+            if len(batch) > rows:
+                self._word = None
+            for _ in range(rows):
                 self._backlog.popleft()
             self._numbered += len(batch)
             if refused:
                 self._lose(refused, "the file does not take them")
             if not self._backlog:
                 return True
+
+    def tell(self, status: Sequence[Any], is_worth_a_line: bool) -> None:
+        """Let the file say how the writer fares: in the writer's row, or in a line of a text."""
+        if is_worth_a_line and not isinstance(self.sink, SqliteSink):
+            self._word = Row(STATUS_TABLE, tuple(status))
+        if not self._backlog and not self.is_busy:  # else it comes with the next rows
+            self.write(status)
 
     def give_up(self) -> None:
         """Count what still waits as lost."""
@@ -166,39 +180,44 @@ class Pipeline:
         """Whether rows wait for no worse reason than that others are writing."""
         return any(outlet.is_busy for outlet in self._outlets if outlet.waiting)
 
-    def take(self, events: Iterable[Event], is_last: bool) -> None:
-        """Make rows of events; after the last ones nothing is held back for sampling."""
+    def take(self, events: Iterable[Event]) -> None:
+        """Make rows of events."""
         taken = [event for event in map(self._hits.take, events) if event is not None]
-        taken += self._hits.left(0.0) if is_last else self._hits.left()
+        # Nothing is held back for longer than that: a killed process would lose it.
+        taken += self._hits.left()
         rows = [self._rows.make(event) for event in taken]
         for outlet in self._outlets:
             outlet.offer(rows)
 
     def write(self, status: Status) -> None:
         """Write what waits, and what there is to say about the writer itself."""
-        said = self._counts(status)
+        self._tell(status)
         for outlet in self._outlets:
-            if outlet.waiting or said != self._said:
+            if outlet.waiting:
                 outlet.write(self._status(status))
-        self._said = self._counts(status)
-        if self._said != said:  # what the files refused is known only now
-            for outlet in self._outlets:
-                if not outlet.waiting:
-                    outlet.write(self._status(status))
+        # What the files refused is known only now.
+        self._tell(status)
 
-    def close(self) -> None:
-        """Count what could not be written, and close the files."""
+    def _tell(self, status: Status, is_last: bool = False) -> None:
+        """Have every file say what was lost, when that has changed, and at the end."""
+        counts = status.dropped, self._rows.damaged
+        if is_last or counts != self._said:
+            self._said = counts
+            for outlet in self._outlets:
+                outlet.tell(self._status(status), is_last or any(counts))
+
+    def close(self, status: Status) -> None:
+        """Count what could not be written, have every file say so, and close them."""
         for outlet in self._outlets:
             outlet.give_up()
+        self._tell(status, is_last=True)
+        for outlet in self._outlets:
             outlet.sink.close()
 
     def forget(self) -> None:
         """Leave the files to the process that this one was forked from."""
         for outlet in self._outlets:
             outlet.sink.forget()
-
-    def _counts(self, status: Status) -> tuple[int, int]:
-        return status.dropped, self._rows.damaged
 
     def _status(self, status: Status) -> tuple[Any, ...]:
         error = next((outlet.error for outlet in self._outlets if outlet.error), None)
@@ -232,6 +251,8 @@ def _sinks(settings: Settings) -> list[Sink]:
 
 def _is_busy(error: BaseException) -> bool:
     # The low byte is the primary code: SQLITE_BUSY_SNAPSHOT and its kin count as well.
+    if isinstance(error, BlockingIOError):  # another process has the text file just now
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 

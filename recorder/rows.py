@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import operator
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple, SupportsFloat
 from uuid import UUID
 
 from recorder import schema
-from recorder.privacy import Privacy
+from recorder.files import FileDigest
+from recorder.privacy import JSON_LIMIT, TEXT_LIMIT, Privacy
 
 _log = logging.getLogger("recorder")
 
 UPDATE: Final = "update"
+#: Values in the metadata of one event: looking at more would hold up the caller.
+_SNAPSHOT_VALUES: Final = 1_000
 _INTEGERS: Final = range(-(2**63), 2**63)
 _DEFAULTS: Final[dict[str, dict[str, object]]] = {
     "http_events": {"method": "GET", "sample_weight": 1.0},
@@ -66,7 +69,7 @@ class Rows:
         self._complained: set[str] = set()
         self._readers: dict[str, dict[str, Callable[[Any], Any]]] = {
             table: {column: self._reader(column, kind) for column, kind in declared.items()}
-            for table, declared in schema.TABLES.items()
+            for table, declared in {**schema.TABLES, schema.STATUS_TABLE: schema.STATUS}.items()
         }
 
     def make(self, event: Event) -> Row:
@@ -117,15 +120,38 @@ class Rows:
         return lambda value: clean(value if type(value) is str else _text(value))
 
 
-def snapshot(metadata: object) -> object:
-    """Return metadata that no later change of the caller's can reach."""
-    if isinstance(metadata, str) or metadata is None:
-        return metadata
-    return json.dumps(metadata, default=_plain)
+def snapshot(value: Any, budget: int = _SNAPSHOT_VALUES) -> Any:
+    """Return metadata that no later change of the caller's can reach, in a bounded time.
+
+    Raises:
+        ValueError: it holds more than `budget` values.
+    """
+    left = iter(range(budget))
+
+    def copied(value: Any) -> Any:
+        if next(left, None) is None:
+            raise ValueError("too much to keep")
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, str):
+            return value[:JSON_LIMIT]
+        if isinstance(value, Mapping):
+            return {_plain(key): copied(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [copied(inner) for inner in value]
+        return _plain(value)
+
+    return copied(value)
 
 
-def _plain(value: object) -> object:
-    return type(value).__name__ if isinstance(value, BaseException) else str(value)
+def _plain(value: object) -> str:
+    """Return a value as text where it is known to be quick; else what it is."""
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str):
+        return value[:TEXT_LIMIT]
+    known = int | float | UUID | PurePath | date | Decimal
+    return str(value) if isinstance(value, known) else type(value).__name__
 
 
 def _text(value: object) -> str:
@@ -137,6 +163,8 @@ def _text(value: object) -> str:
         value = value.value if isinstance(value.value, str) else value.name
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
+    if isinstance(value, FileDigest):
+        value = value.hexdigest()
     if not isinstance(value, str):
         if not isinstance(value, int | float | PurePath | UUID):
             raise TypeError

@@ -7,17 +7,20 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from recorder.events import AttemptOutcome, DedupeAction, Recorder
+from recorder.files import FileDigest
 from recorder.null import NullRecorder
 from recorder.settings import Settings
 from recorder.writer import TelemetryWriter, stop_at_sigterm
 
 _RETRYABLE: Final = frozenset({408, 425, 429})
+#: Exceptions that mean that a breaker or limiter stood in the way.
+_NOT_SENT: Final = frozenset({"CircuitBreakerError", "RateLimited", "LimiterUnavailable"})
 _NULL: Final = NullRecorder()
 
 
@@ -136,31 +139,30 @@ class Artifact:
 
         Args:
             path: the file.
-            content: its bytes; without them and without sha256 the file is read once more.
-            sha256: their SHA-256 as hex digits.
+            content: its bytes, which are hashed here: a millisecond or so for one megabyte. Without
+                them the file is opened here, and read by the writer's thread.
+            sha256: the SHA-256 as hex digits, where it is known.
             content_type: such as application/pdf.
             dedupe_action: whether the bytes were downloaded, or were there already.
             resolver: who delivered; the last that was tried when left out.
         """
         self._resolver = resolver or self._resolver
         self._saved = {
-            "final_path": str(path),
             "sha256": sha256,
             "content_type": content_type,
             "dedupe_action": dedupe_action,
         }
-        try:
+        with suppress(Exception):  # a path may be anything
+            self._saved["final_path"] = str(path)
+        # No such file: recorded without a hash, which the models call corruption.
+        with suppress(Exception):
             if content is not None:
                 self._saved["content_length"] = len(content)
                 self._saved["sha256"] = sha256 or hashlib.sha256(content).hexdigest()
             else:
-                with Path(path).open("rb") as file:
-                    self._saved["content_length"] = os.fstat(file.fileno()).st_size
-                    self._saved["sha256"] = (
-                        sha256 or hashlib.file_digest(file, "sha256").hexdigest()
-                    )
-        except (OSError, TypeError, ValueError):
-            pass  # no such file: recorded without a hash, which the models call corruption
+                digest = FileDigest(path)
+                self._saved["content_length"] = digest.size
+                self._saved["sha256"] = sha256 or digest
 
     def __enter__(self) -> Self:
         self._began = time.perf_counter()
@@ -291,13 +293,19 @@ def outcome_of(error: BaseException) -> tuple[AttemptOutcome, int | None]:
     By what HTTP clients' exceptions have in common, so that none of them has to be imported.
     """
     name = type(error).__name__
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if isinstance(status, int):
-        retryable = status in _RETRYABLE or status >= 500
-        return "retryable" if retryable else "nonretryable", status
-    if isinstance(error, TimeoutError) or "Timeout" in name:
-        return "timeout", None
-    return "skipped" if name == "CircuitBreakerError" else "error", None
+    if name in _NOT_SENT:
+        return "skipped", None
+    with suppress(Exception):  # an attribute may be a property that raises
+        response = getattr(error, "response", None)
+        for status in (
+            getattr(response, "status_code", None),  # httpx, requests
+            getattr(error, "status", None),  # aiohttp
+            getattr(error, "code", None),  # urllib
+        ):
+            if isinstance(status, int) and 100 <= status <= 599:
+                retryable = status in _RETRYABLE or status >= 500
+                return "retryable" if retryable else "nonretryable", status
+    return ("timeout" if isinstance(error, TimeoutError) or "Timeout" in name else "error"), None
 
 
 def _since(began: float) -> float:

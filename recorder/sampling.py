@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final
 
 from recorder.rows import Event
 
-#: Seconds that hits wait at most before a row stands for them.
-_PATIENCE_S: Final = 60.0
+_HOUR_S: Final = 3600.0
 
 
 class CacheHits:
     """Lets through one cache hit of several, with the weight of those it stands for.
 
-    Not by chance: a row is due when the hits of its host, role, method and status since the last
-    row add up to one over the share, and its ``sample_weight`` is their number. What is left
-    over comes out with `left`. So weighted counts of requests and hits are exact, not estimates,
-    for a run and for each of its hosts; only the times and latencies of hits are a sample.
+    Not by chance: a row is due when the hits of its host, role, method, status and hour since the
+    last row add up to one over the share, and its ``sample_weight`` is their number. What is left
+    over comes out with `left`, at every flush. So weighted counts of requests and hits are exact,
+    not estimates, for a run, for each of its hosts and hours; only the times and latencies of hits
+    are a sample.
 
     Errors, requests over the network and revalidations are never sampled.
 
@@ -38,23 +37,27 @@ class CacheHits:
         except Exception:  # a value of a strange kind: whoever makes a row of it says so
             return event
 
+    def left(self) -> list[Event]:
+        """Return events for the hits that no row stands for yet."""
+        left = [_weighing(*waiting) for waiting in self._waiting.values()]
+        self._waiting.clear()
+        return left
+
     def _take(self, event: Event) -> Event | None:
         fields = event.fields
-        group = tuple(map(fields.get, ("host", "role", "method", "status")))
-        first, weight = self._waiting.get(group, (event, 0.0))
-        weight += _weight(fields)
+        ts = fields.get("ts")
+        hour = (event.ts if ts is None else float(ts)) // _HOUR_S
+        group: tuple[Any, ...] = (
+            hour,
+            *(fields.get(name) for name in ("host", "role", "method", "status")),
+        )
+        before = self._waiting.get(group)
+        weight = _weight(fields) + (before[1] if before else 0.0)
         if weight + 1e-9 >= self._every:
             self._waiting.pop(group, None)
             return _weighing(event, weight)
-        # The first one stays, since its time says how long the group has waited.
-        self._waiting[group] = (first, weight)
+        self._waiting[group] = (event, weight)
         return None
-
-    def left(self, patience_s: float = _PATIENCE_S) -> list[Event]:
-        """Return events for the hits that have waited longer than patience_s seconds."""
-        limit = time.time() - patience_s
-        due = [group for group, (event, _) in self._waiting.items() if event.ts <= limit]
-        return [_weighing(*self._waiting.pop(group)) for group in due]
 
 
 def _is_plain_hit(fields: dict[str, Any]) -> bool:

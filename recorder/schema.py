@@ -131,11 +131,6 @@ INDEXES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 )
 
 
-#: The columns of each table that a writer fills: all but the automatic id.
-COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {table: tuple(name for name in declared if name != "id") for table, declared in TABLES.items()}
-)
-
 # What recorders did: not telemetry of the crawl, so no model is made of it. One row per writer.
 STATUS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -152,6 +147,14 @@ STATUS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 STATUS_TABLE: Final = "recorder_status"
+# Not user_version: the file may be another program's, with a version of its own there.
+_VERSION_TABLE: Final = "recorder_schema"
+_ALL: Final = MappingProxyType({**TABLES, STATUS_TABLE: STATUS})
+
+#: The columns of each table that a writer fills: all but the automatic id.
+COLUMNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {table: tuple(name for name in declared if name != "id") for table, declared in _ALL.items()}
+)
 
 
 class SchemaError(RuntimeError):
@@ -160,8 +163,8 @@ class SchemaError(RuntimeError):
 
 def ddl() -> tuple[str, ...]:
     """Return the statements that create what is missing, tables before their indexes."""
-    statements = []
-    for table, declared in (*TABLES.items(), (STATUS_TABLE, STATUS)):
+    statements = [f"CREATE TABLE IF NOT EXISTS {_VERSION_TABLE} (version INTEGER)"]
+    for table, declared in _ALL.items():
         body = ", ".join(f"{name} {kind}" for name, kind in declared.items())
         statements.append(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
     for table, indexed in INDEXES:
@@ -212,7 +215,8 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
         _add_columns(connection)
         for statement in ddl():
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        connection.execute(f"DELETE FROM {_VERSION_TABLE}")
+        connection.execute(f"INSERT INTO {_VERSION_TABLE} VALUES ({SCHEMA_VERSION})")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
@@ -221,7 +225,7 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
 
 def _add_columns(connection: sqlite3.Connection) -> None:
     """Give the tables of an older file the columns they lack; its rows keep NULL there."""
-    for table, declared in (*TABLES.items(), (STATUS_TABLE, STATUS)):
+    for table, declared in _ALL.items():
         known = connection.execute("SELECT name FROM pragma_table_info(?)", [table]).fetchall()
         for name, kind in declared.items() if known else ():
             if (name,) not in known and name != "id":
@@ -230,5 +234,9 @@ def _add_columns(connection: sqlite3.Connection) -> None:
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
+    """Return the version of a file's telemetry; 0 for one without, or of the first recorders."""
+    asked = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if connection.execute(asked, [_VERSION_TABLE]).fetchone() == (0,):
+        return 0
+    (version,) = connection.execute(f"SELECT max(version) FROM {_VERSION_TABLE}").fetchone()
+    return int(version or 0)

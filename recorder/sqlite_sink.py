@@ -31,27 +31,34 @@ def _keep(names: Sequence[str], new: str) -> str:
     return ", ".join(f"{name} = coalesce({new.format(name=name)}, {name})" for name in names)
 
 
-def _upsert(table: str, names: Sequence[str], key: str) -> str:
-    kept = _keep([name for name in names if name != key], "excluded.{name}")
-    return f"{_insert(table, names)} ON CONFLICT ({key}) DO UPDATE SET {kept}"
+def _upsert(table: str, names: Sequence[str], key: str, **merged: str) -> str:
+    kept = _keep([name for name in names if name not in {key, *merged}], "excluded.{name}")
+    # Of several processes that record one run, the first to begin and the last to end count.
+    more = [
+        f"{name} = {function}(coalesce({table}.{name}, excluded.{name}), "
+        f"coalesce(excluded.{name}, {table}.{name}))"
+        for name, function in merged.items()
+    ]
+    return f"{_insert(table, names)} ON CONFLICT ({key}) DO UPDATE SET {', '.join([kept, *more])}"
 
 
 _DOWNLOADS: Final = schema.COLUMNS["downloads"]
 _UPDATED: Final = tuple(c for c in _DOWNLOADS if c not in {"run_id", "artifact_id"})
 _STATEMENTS: Final = {
-    (table, ""): _upsert(table, names, "run_id")
-    if table == "run_summary"
-    else _insert(table, names)
-    for table, names in schema.COLUMNS.items()
+    (table, ""): _insert(table, names) for table, names in schema.COLUMNS.items()
 } | {
+    ("run_summary", ""): _upsert(
+        "run_summary", schema.COLUMNS["run_summary"], "run_id", started_at="min", finished_at="max"
+    ),
+    (schema.STATUS_TABLE, ""): _upsert(schema.STATUS_TABLE, tuple(schema.STATUS), "writer"),
     ("downloads", UPDATE): (
         f"UPDATE downloads SET {_keep(_UPDATED, ':{name}')} WHERE id = (SELECT max(id) "
         "FROM downloads WHERE run_id = :run_id AND artifact_id = :artifact_id)"
-    )
+    ),
 }
 #: What is wrong with a row, not with the file.
 _REFUSALS: Final = (sqlite3.IntegrityError, sqlite3.InterfaceError, UnicodeError, OverflowError)
-_STATUS: Final = _upsert(schema.STATUS_TABLE, tuple(schema.STATUS), "writer")
+_STATUS: Final = _STATEMENTS[schema.STATUS_TABLE, ""]
 
 
 class SqliteSink:
@@ -115,6 +122,9 @@ class SqliteSink:
         if self._connection is not None and self._was_replaced():
             # Otherwise rows would go on into a file that has no name any more.
             _log.warning("telemetry file was removed or replaced, writing anew: %s", self.path)
+            with suppress(sqlite3.Error):
+                # A file that was only renamed must have all that was written, without its log.
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.close()
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,10 +168,18 @@ def store(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
             batch = [dict(zip(_DOWNLOADS, values, strict=True)) for values in batch]
         try:
             connection.execute("SAVEPOINT batch")
-            connection.executemany(statement, batch)
+            done = connection.executemany(statement, batch)
+            if action == UPDATE:  # of a download that is not there
+                refused += len(batch) - done.rowcount
         except _REFUSALS:
             connection.execute("ROLLBACK TO batch")
             refused += sum(_refuses(connection, statement, values) for values in batch)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            # The statement does not fit this file's table, and never will; others may.
+            connection.execute("ROLLBACK TO batch")
+            refused += len(batch)
         connection.execute("RELEASE batch")
     return refused
 

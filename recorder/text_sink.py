@@ -110,7 +110,8 @@ class TextSink:
         while True:
             file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                # Not waited for: whoever has it may keep it, and other files must not wait too.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if self._is_still(file):
                     yield file
                     return

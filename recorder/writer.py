@@ -41,6 +41,8 @@ _TIMED: Final = 64
 _RETRY_S: Final = 0.05
 #: Seconds that SIGTERM may take longer because of telemetry.
 _LAST_WORDS_S: Final = 2.0
+#: And the end of the interpreter.
+_AT_EXIT_S: Final = 10.0
 
 
 class TelemetryWriter:
@@ -84,7 +86,6 @@ class TelemetryWriter:
         self._begin()
         self._start()
         _writers.add(self)
-        atexit.register(_close, weakref.ref(self))
 
     def _begin(self) -> None:
         """Start with nothing queued, as a new writer or as one in a forked child."""
@@ -158,19 +159,26 @@ class TelemetryWriter:
         self._orders.put(done)
         return done.wait(timeout_s)
 
-    def close(self, timeout_s: float = 10.0) -> None:
+    def close(self, timeout_s: float = _AT_EXIT_S) -> None:
         """Write what is left and stop; later events are dropped.
 
         Waits at most timeout_s seconds, and only for a file that others are writing. May be
         called twice, and from a signal handler.
         """
-        self._deadline = time.monotonic() + timeout_s
+        self._stop(time.monotonic() + timeout_s)
+        self._join()
+
+    def _stop(self, deadline: float) -> None:
+        self._deadline = deadline
         first, self._closed = not self._closed, True
-        thread = self._thread
-        if first and thread is not None:
+        if first and self._thread is not None:
             self._orders.put(None)
+
+    def _join(self) -> None:
+        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout_s + 1)
+            # A second more than it was given, since an attempt to write may be under way.
+            thread.join(max(self._deadline - time.monotonic(), 0) + 1)
             if not thread.is_alive():
                 self._count_rest()
 
@@ -198,13 +206,14 @@ class TelemetryWriter:
             self._turn_away()
             return
         error = fields.get("error")
-        if error is not None and not isinstance(error, str):
+        if error is not None and type(error) is not str:
             # Not the exception itself: it would keep its frames alive.
-            fields["error"] = (error if isinstance(error, type) else type(error)).__name__
+            fields["error"] = (error if type(error) is type else type(error)).__name__
         if "metadata" in fields:
-            # The row is worth more than its metadata, whatever is wrong with it.
-            with suppress(Exception):
+            try:
                 fields["metadata"] = snapshot(fields["metadata"])
+            except Exception:  # the row is worth more than its metadata, whatever is wrong with it
+                fields["metadata"] = object()  # nothing that can be stored, and counted as such
         if self._thread is None:
             self._start()
         self._queue.put(Event(table, time.time(), fields, action))
@@ -236,11 +245,7 @@ class TelemetryWriter:
                 with suppress(RuntimeError):
                     thread.start()
                     self._thread = thread
-                if "multiprocessing" in sys.modules:
-                    # Its children end without atexit.
-                    from multiprocessing import util
-
-                    util.Finalize(self, _close, (weakref.ref(self),), exitpriority=0)
+                _close_with_worker()
 
     # On the writer's thread
 
@@ -264,14 +269,14 @@ class TelemetryWriter:
                 unmet.clear()
             if stopping:
                 break
-        self._pipeline.close()
+        self._pipeline.close(self)
         self._count_rest()
         if self.dropped:
             _log.warning("telemetry lost %d of %d events", self.dropped, self.events)
 
     def _work(self, is_last: bool) -> None:
         while True:
-            self._pipeline.take(self._taken(), is_last and self._queue.qsize() <= BATCH)
+            self._pipeline.take(self._taken())
             self._pipeline.write(self)
             if self._pipeline.waiting:
                 # What waits for a reason does so until the next time, or for as long as is left.
@@ -282,23 +287,36 @@ class TelemetryWriter:
                 return
 
     def _taken(self) -> Iterable[Event]:
-        """Take the next batch out of the queue, while there is room for its rows."""
-        room = min(BATCH, BACKLOG_LIMIT - self._pipeline.waiting)
+        """Take the next batch out of the queue; all of it while rows wait anyway."""
+        waiting = self._pipeline.waiting
+        room = BACKLOG_LIMIT - waiting if waiting else min(BATCH, BACKLOG_LIMIT)
         return [self._queue.get_nowait() for _ in range(min(self._queue.qsize(), room))]
 
 
 _writers: Final[weakref.WeakSet[TelemetryWriter]] = weakref.WeakSet()
 
 
-def _close(writer: weakref.ref[TelemetryWriter]) -> None:
-    found = writer()
-    if found is not None:
-        found.close()
+def _close_all(timeout_s: float = _AT_EXIT_S) -> None:
+    """Close all writers at once, so that together they take no longer than one."""
+    deadline = time.monotonic() + timeout_s
+    writers = list(_writers)
+    for writer in writers:
+        writer._stop(deadline)
+    for writer in writers:
+        writer._join()
 
 
-def _last_words() -> None:
-    for writer in list(_writers):
-        writer.close(_LAST_WORDS_S)
+atexit.register(_close_all)
+_closing_workers: Final[set[int]] = set()
+
+
+def _close_with_worker() -> None:
+    """Write what is left also when a child of multiprocessing ends, which is without atexit."""
+    if "multiprocessing" in sys.modules and os.getpid() not in _closing_workers:
+        _closing_workers.add(os.getpid())
+        from multiprocessing import util
+
+        util.Finalize(None, _close_all, exitpriority=0)
 
 
 def _after_fork() -> None:
@@ -314,4 +332,4 @@ if hasattr(os, "register_at_fork"):
 
 def stop_at_sigterm() -> None:
     """Write what is left when SIGTERM comes, where the program does not see to that itself."""
-    before_sigterm(_last_words)
+    before_sigterm(lambda: _close_all(_LAST_WORDS_S))

@@ -3,16 +3,17 @@
     with open_run() as run, record(httpx.Client(), run.recorder) as client:
         client.get(url)
 
-The recording transport is the outermost layer of a client: around the cache, so that hits are
-seen, and around limiter and breaker, whose notes it takes up. Each hop of a redirect is a request
-of its own.
+The recording transport goes around the cache, so that hits are seen, and around limiter and
+breaker, whose notes it takes up. A transport that tries again by itself goes around it in turn,
+since what is recorded is what passes through. Each hop of a redirect is a request of its own.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -21,7 +22,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from recorder.events import Recorder, Role
+from recorder.events import HttpEvent, Recorder, Role
 from recorder.notes import Noting
 from recorder.run import open_run
 
@@ -64,6 +65,8 @@ def record(client: Client, recorder: Recorder, role: WhichRole = "metadata") -> 
         wrap: Any = (
             RecordedTransport if isinstance(client, httpx.Client) else AsyncRecordedTransport
         )
+        if isinstance(client._transport, wrap):
+            return client  # recorded already; twice would count each request twice
         client._transport = wrap(recorder, client._transport, role)
         for pattern, transport in client._mounts.items():
             if transport is not None:
@@ -102,6 +105,18 @@ class RecordedTransport(httpx.BaseTransport):
         response.stream = _Recorded(cast(httpx.SyncByteStream, response.stream), exchange)
         return response
 
+    def __enter__(self) -> Self:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        self._inner.__exit__(kind, error, trace)
+
     def close(self) -> None:
         """Close the inner transport; the recorder stays open."""
         self._inner.close()
@@ -131,32 +146,37 @@ class AsyncRecordedTransport(httpx.AsyncBaseTransport):
         response.stream = _AsyncRecorded(cast(httpx.AsyncByteStream, response.stream), exchange)
         return response
 
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        await self._inner.__aexit__(kind, error, trace)
+
     async def aclose(self) -> None:
         """Close the inner transport; the recorder stays open."""
         await self._inner.aclose()
 
 
 class _Exchange:
-    """One request and what became of it; recorded once, when its end is known."""
+    """One request and what became of it; recorded once, when its end is known.
+
+    Nothing here raises, whatever a server answers or a caller put into a request.
+    """
 
     _is_open = False
 
     def __init__(self, recorder: Recorder, request: httpx.Request, role: WhichRole) -> None:
         self._recorder = recorder
         self._noting = Noting(request.url.host)
-        given = request.extensions.get(EXTENSION)
-        known = dict(given) if isinstance(given, dict) else {}
-        if "role" not in known or _DERIVED in known:
-            # Written back, for a limiter below; marked, since redirects inherit extensions.
-            known |= {"role": _role(role, request), _DERIVED: True}
-        request.extensions = {**request.extensions, EXTENSION: known}
-        sent = _sent[request] = _sent.get(request, -1) + 1
-        self._row: dict[str, Any] = {
-            "host": request.url.host,
-            "method": request.method,
-            "url": str(request.url),
-            "retry_count": sent,
-        } | {name: value for name, value in known.items() if name != _DERIVED}
+        self._row: dict[str, Any] = {}
+        with _never_raising():
+            self._row = _about(request, role)
         self._is_open = True
         self._began = time.perf_counter()
 
@@ -176,16 +196,17 @@ class _Exchange:
 
     def answered(self, response: httpx.Response) -> None:
         """Note the head of the response."""
-        # What hishel's cache says; without a cache there is nothing to say.
-        caching = response.extensions.get("caching")
-        known = caching if isinstance(caching, dict) else {}
-        self._row |= {
-            "status": response.status_code,
-            "from_cache": known.get("from_cache"),
-            "revalidated": known.get("revalidated"),
-            "stale": _is_stale(response) if known.get("from_cache") else None,
-            "retry_after_s": retry_after_s(response.headers.get("Retry-After")),
-        }
+        with _never_raising():
+            # What hishel's cache says; without a cache there is nothing to say.
+            caching = response.extensions.get("caching")
+            known = caching if isinstance(caching, Mapping) else {}
+            self._row |= {
+                "status": response.status_code,
+                "from_cache": known.get("from_cache"),
+                "revalidated": known.get("revalidated"),
+                "stale": _is_stale(response) if known.get("from_cache") else None,
+                "retry_after_s": retry_after_s(response.headers.get("Retry-After")),
+            }
         if response.is_closed:  # a body that was there at once, as a transport of a test gives
             self.ended()
 
@@ -194,19 +215,46 @@ class _Exchange:
         if not self._is_open:
             return
         self._is_open = False
-        noted = self._noting.fields
-        if noted.pop("refused", False):
-            return  # never sent: a limiter or breaker stood in its way, and has recorded that
-        row = self._row | noted
-        if error is not None:
-            row |= {"status": None, "error": type(error).__name__}
-        waited_ms = row.get("rate_delay_ms") or 0.0
-        row["elapsed_ms"] = max((time.perf_counter() - self._began) * 1000 - waited_ms, 0.0)
-        self._recorder.http_event(**cast(Any, row))
+        if not self._noting.was_sent:
+            return  # a limiter or breaker stood in its way, and has recorded that
+        with _never_raising():
+            noted = self._noting.fields
+            row = self._row | {name: noted[name] for name in noted.keys() - {"sent", "refused"}}
+            if error is not None:
+                row |= {"status": None, "error": type(error).__name__}
+            waited_ms = row.get("rate_delay_ms") or 0.0
+            row["elapsed_ms"] = max((time.perf_counter() - self._began) * 1000 - waited_ms, 0.0)
+            self._recorder.http_event(**cast(Any, row))
 
     def __del__(self) -> None:
         # A response that nobody closed.
         self.ended()
+
+
+def _about(request: httpx.Request, role: WhichRole) -> dict[str, Any]:
+    """Return what the request itself says, and write back its role, for a limiter below."""
+    given = request.extensions.get(EXTENSION)
+    known = dict(given) if isinstance(given, Mapping) else {}
+    if "role" not in known or _DERIVED in known:
+        # Marked, since redirects inherit extensions.
+        known |= {"role": _role(role, request), _DERIVED: True}
+    request.extensions = {**request.extensions, EXTENSION: known}
+    sent = _sent[request] = _sent.get(request, -1) + 1
+    about: dict[str, Any] = {
+        "host": request.url.host,
+        "method": request.method,
+        "url": str(request.url),
+        "retry_count": sent,
+    }
+    return about | {name: known[name] for name in known.keys() & HttpEvent.__annotations__.keys()}
+
+
+@contextmanager
+def _never_raising() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        _log.warning("telemetry: a request could not be recorded in full", exc_info=True)
 
 
 class _Recorded(httpx.SyncByteStream):
@@ -274,10 +322,10 @@ def retry_after_s(header: str | None) -> float | None:
         return float(text[:9])
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        return max((at - datetime.now(UTC)).total_seconds(), 0.0)
+    except (ValueError, OverflowError):
         return None
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return max((at - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 def _is_stale(response: httpx.Response) -> bool | None:

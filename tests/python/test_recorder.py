@@ -305,7 +305,7 @@ def test_values_of_other_types_are_stored_as_what_they_mean(tmp_path: Path) -> N
             "a/b.pdf",
             12,
             1.5,
-            '{"n": "{1}", "when": "2026-11-24 10:00:00+00:00", "why": "ValueError"}',
+            '{"n": [1], "when": "2026-11-24 10:00:00+00:00", "why": "ValueError"}',
         )
     ]
     assert ask(path, "select from_cache, error from http_events") == [(1, "ValueError")]

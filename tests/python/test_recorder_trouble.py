@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import multiprocessing
 import os
@@ -229,7 +231,8 @@ def test_a_newer_file_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFix
     path = tmp_path / "t.sqlite3"
     TelemetryWriter(path, "old").close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"pragma user_version = {schema.SCHEMA_VERSION + 1}")
+        connection.execute("update recorder_schema set version = version + 1")
+        connection.commit()
     with TelemetryWriter(path, "new") as recorder:
         recorder.rate_event(host="h", action="acquire")
     assert recorder.dropped == 1
@@ -401,6 +404,9 @@ def test_processes_share_files_that_are_set_aside(tmp_path: Path) -> None:
     # A batch is never torn apart, so a file may be as long as one batch.
     assert max(text.stat().st_size for text in texts) < 30_000
     lines = [json.loads(line) for text in texts for line in text.read_text().splitlines()]
+    said = [line for line in lines if line["table"] == "recorder_status"]
+    assert [(line["events"], line["dropped"]) for line in said] == [(1000, 0)] * 3
+    lines = [line for line in lines if line not in said]
     assert len(lines) == 3000
     assert {(line["run_id"], line["host"]) for line in lines} == {
         (f"run-{run}", str(number)) for run in range(3) for number in range(1000)
@@ -409,7 +415,128 @@ def test_processes_share_files_that_are_set_aside(tmp_path: Path) -> None:
     rows = [row for table in tables for row in table.read_text().splitlines()]
     heads = sum(row.startswith("table,change,run_id,ts,host,") for row in rows)
     assert heads == len(tables)
-    assert len(rows) - heads == 3000
+    assert len(rows) - heads == 3000 + len(said)
+
+
+def test_a_text_file_alone_says_what_was_lost(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.write_text("no folder")
+    settings = Settings(True, jsonl_path=folder / "t.jsonl")
+    with TelemetryWriter(settings, "run", flush_interval_s=0.05) as recorder:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline, "BACKLOG_LIMIT", 10)
+            record(recorder, 25)
+            time.sleep(0.3)
+        folder.unlink()
+    lines = [json.loads(line) for line in (folder / "t.jsonl").read_text().splitlines()]
+    assert [line["table"] for line in lines] == ["http_events"] * 10 + ["recorder_status"] * 2
+    assert [(line["events"], line["dropped"]) for line in lines[10:]] == [(25, 15)] * 2
+
+
+def test_a_text_file_that_another_holds_leaves_the_database_alone(tmp_path: Path) -> None:
+    settings = Settings(True, tmp_path / "t.sqlite3", tmp_path / "t.jsonl")
+    with (tmp_path / "t.jsonl").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with TelemetryWriter(settings, "run", flush_interval_s=0.05) as recorder:
+            record(recorder, 10)
+            assert not recorder.flush(0.5)
+            assert ask(tmp_path / "t.sqlite3", "select count(*) from http_events") == [(10,)]
+            fcntl.flock(held, fcntl.LOCK_UN)
+            assert recorder.flush(10)
+    assert len((tmp_path / "t.jsonl").read_text().splitlines()) == 11
+
+
+def test_a_file_that_is_renamed_keeps_what_it_had(tmp_path: Path) -> None:
+    path, old = tmp_path / "t.sqlite3", tmp_path / "old.sqlite3"
+    with TelemetryWriter(path, "run", flush_interval_s=0.05) as recorder:
+        record(recorder, 100)
+        assert recorder.flush(10)
+        path.rename(old)
+        record(recorder, 10)
+    for file, count in ((old, 100), (path, 10)):
+        assert ask(file, "select count(*) from http_events") == [(count,)]
+        assert ask(file, "pragma integrity_check") == [("ok",)]
+
+
+def test_a_fast_crawler_and_a_file_locked_for_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite3"
+    with TelemetryWriter(path, "run") as recorder:
+        assert recorder.flush(10)
+        with locked(path):
+            for _ in range(60):
+                record(recorder, 2_000)
+                time.sleep(0.04)
+        recorder.close(60)
+    assert recorder.dropped == 0
+    assert ask(path, "select count(*) from http_events") == [(120_000,)]
+
+
+def test_several_writers_end_together(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.sqlite3" for number in range(3)]
+    recorders = [TelemetryWriter(path, "run") for path in paths]
+    with contextlib.ExitStack() as stack:
+        for path, recorder in zip(paths, recorders, strict=True):
+            assert recorder.flush(10)
+            stack.enter_context(locked(path))
+            record(recorder, 5)
+        began = time.monotonic()
+        writer._close_all(1.5)
+        assert time.monotonic() - began < 4
+    assert [recorder.dropped for recorder in recorders] == [5, 5, 5]
+
+
+FOREIGN = {
+    "another program's version": "create table theirs (x); pragma user_version = 2",
+    "a high version of another program": "create table theirs (x); pragma user_version = 77",
+}
+
+
+@pytest.mark.parametrize("sql", FOREIGN.values(), ids=FOREIGN)
+def test_a_file_of_another_program_takes_telemetry_too(tmp_path: Path, sql: str) -> None:
+    path = tmp_path / "t.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(sql)
+        before = connection.execute("pragma user_version").fetchone()
+    for _ in range(2):
+        with TelemetryWriter(path, "run") as recorder:
+            record(recorder, 5)
+        assert recorder.dropped == 0
+    assert ask(path, "select count(*) from http_events") == [(10,)]
+    assert ask(path, "pragma user_version") == [before]
+
+
+def test_a_table_that_does_not_fit_spoils_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table run_summary (run_id text, started_at real)")
+        connection.execute("create table downloads (run_id text, ts real, artifact_id text)")
+    with TelemetryWriter(path, "run") as recorder:
+        recorder.run_summary(started_at=1.0)  # there is no key that it could replace a row by
+        record(recorder, 5)
+        recorder.download(artifact_id="a")
+        recorder.update_download(artifact_id="a", sha256="ab")
+    assert ask(path, "select count(*) from http_events") == [(5,)]
+    assert ask(path, "select count(*) from downloads") == [(1,)]
+    assert recorder.dropped == 2
+
+
+def test_an_update_of_nothing_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite3"
+    with TelemetryWriter(path, "run") as recorder:
+        recorder.update_download(artifact_id="a", sha256="ab")
+        recorder.download(artifact_id="b")
+        recorder.update_download(artifact_id="b", sha256="ab")
+    assert recorder.dropped == 1
+    assert ask(path, "select artifact_id, sha256 from downloads") == [("b", "ab")]
+
+
+def test_several_processes_record_one_run_from_its_start_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite3"
+    with TelemetryWriter(path, "run") as recorder:
+        for started, finished in ((5.0, None), (3.0, None), (None, 9.0), (4.0, 7.0)):
+            recorder.run_summary(started_at=started, finished_at=finished)
+            recorder.flush()
+    assert ask(path, "select started_at, finished_at from run_summary") == [(3.0, 9.0)]
 
 
 def test_a_text_file_in_trouble_leaves_the_database_alone(
@@ -442,6 +569,7 @@ def test_calls_from_many_threads_while_it_closes(tmp_path: Path) -> None:
     stop.set()
     for thread in threads:
         thread.join()
+    recorder.close(30)  # it had to share the processor with them
     ((stored,),) = ask(path, "select count(*) from rate_events")
     assert stored > 0
     assert stored + recorder.dropped == sum(calls)

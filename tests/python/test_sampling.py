@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -83,12 +85,12 @@ def test_weights_add_up_for_each_host(hits: list[tuple[str, float]], share: floa
         fields = {"host": host, "status": 200, "from_cache": 1, "sample_weight": weight}
         event = sampler.take(Event("http_events", float(number), fields))
         out += [event] if event else []
-    out += sampler.left(0.0)
+    out += sampler.left()
     for host in "ab":
         expected = sum(weight for name, weight in hits if name == host)
         found = sum(e.fields["sample_weight"] for e in out if e.fields["host"] == host)
         assert found == pytest.approx(expected)
-    assert sampler.left(0.0) == []
+    assert sampler.left() == []
     if share == 1.0:
         assert len(out) == len(hits)
 
@@ -110,11 +112,43 @@ def test_what_is_no_plain_hit_is_kept(fields: dict[str, Any]) -> None:
     assert CacheHits(0.01).take(event) is event
 
 
-def test_hits_do_not_wait_for_ever() -> None:
+def test_hits_of_two_hours_are_not_put_together() -> None:
     sampler = CacheHits(0.1)
-    assert sampler.take(Event("http_events", 1.0, {"from_cache": 1, "status": 200})) is None
-    (event,) = sampler.left()
-    assert event.fields["sample_weight"] == 1.0
+    for ts in (3_599.0, 3_600.0, 3_601.0):
+        fields = {"from_cache": 1, "status": 200, "ts": ts}
+        assert sampler.take(Event("http_events", 9.0, fields)) is None
+    assert [(e.fields["ts"], e.fields["sample_weight"]) for e in sampler.left()] == [
+        (3_599.0, 1.0),
+        (3_601.0, 2.0),
+    ]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from recorder import Settings, TelemetryWriter
+settings = Settings(True, Path(sys.argv[1]), sample_cache_hits=0.01)
+recorder = TelemetryWriter(settings, "run", flush_interval_s=0.05)
+for number in range(300):
+    recorder.http_event(host=f"h{number % 50}", role="metadata", status=200, from_cache=True)
+    recorder.http_event(host="h", role="metadata", status=200, from_cache=False)
+assert recorder.flush(30)
+print("flushed", flush=True)
+time.sleep(60)
+"""
+
+
+def test_hits_survive_a_kill_as_everything_does(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite3"
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "flushed\n"
+    child.kill()
+    child.wait()
+    found = ask(path, "select from_cache, sum(sample_weight) from http_events group by 1")
+    assert found == [(0, 300.0), (1, 300.0)]
 
 
 def test_the_last_hits_are_written_at_the_end() -> None:
