@@ -57,6 +57,11 @@ URLS = st.builds(
     WORDS | st.just(SECRET),
     QUERIES,
 )
+#: What URLs hold that is no letter: names of articles, and what servers redirect to.
+ODD = st.text("ab/'()<>;:,.|{}^`\\\\[]!$ é", max_size=10)
+ODD_URLS = st.builds(
+    "{}{}{}".format, URLS.map(lambda url: url.partition("?")[0]), ODD, st.just(SECRET)
+)
 REQUEST_LINES = st.builds("/{}/{}?{}".format, WORDS, WORDS, QUERIES)
 LOGINS = st.builds("{}:{}@{}".format, WORDS, st.just(SECRET), st.just("db.example.org"))
 HEADERS = st.sampled_from(
@@ -69,10 +74,24 @@ HEADERS = st.sampled_from(
         f"password='{SECRET}'",
         f'"access_token": "{SECRET}"',
         f"PWD={SECRET};",
+        f"password='two words and {SECRET}'",
+        f"Authorization: ApiKey {SECRET}",
+        f"Cookie: a=b; session={SECRET}",
+        f"[('x-api-key', '{SECRET}')]",
+        f"(b'authorization', b'Hawk {SECRET}')",
+        f"key={SECRET}",
+        f"auth=('jo', '{SECRET}')",
+        f"API key: {SECRET}",
+        f"password%3D{SECRET}",
+        f"<token>{SECRET}</token>",
+        f"mailto=jo@x.org&rows={SECRET}",
+        f"https:/h/{SECRET}",
+        f"https%3A//h/{SECRET}",
     ]
 )
 DANGERS = (
     URLS
+    | ODD_URLS
     | URLS.map(lambda url: quote(url, safe=""))
     | URLS.map(lambda url: url.partition("://")[2])
     | URLS.map(lambda url: f"//{url.partition('://')[2]}")
@@ -92,6 +111,7 @@ CONTEXTS = st.sampled_from(
         "({})",
         "GET {} HTTP/1.1",
         "first\nthen {}\n",
+        "{}'brien {}",
         "äöü {}",
     ]
 )
@@ -128,6 +148,53 @@ def test_no_field_lets_a_secret_through(text: str, keyed: bool, hashed: bool) ->
         found = stored(Path(name))
         assert SECRET.lower() not in found, text
         assert "0123456789abcdef" not in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # of requests and urllib3
+        f"HTTPSConnectionPool(host='h', port=443): Max retries exceeded with url: /a/{SECRET}.pdf",
+        f"Invalid URL '/rel/{SECRET}': No scheme supplied. Perhaps you meant https:///rel/{SECRET}?",
+        f"Invalid leading whitespace, reserved character(s) in header value: '{SECRET}'",
+        # of httpx
+        f"Client error '404 Not Found' for url 'https://h/o'brien/{SECRET}.pdf'",
+        f"Redirect response '302 Found' for url 'http://h'\nRedirect location: '/next/{SECRET}'",
+        # of the standard library
+        f"unknown url type: 'h/{SECRET}'",
+        f"URL can't contain control characters. '/{SECRET} x' (found at least ' ')",
+        # of clients of other things
+        f'connection to server at "db", user "jo" failed: password={SECRET} is wrong',
+        f"fatal: could not read from https://jo:{SECRET}@git.example/x.git",
+        f"curl: (6) while running curl -u jo:{SECRET} h",
+        f"AKIAIOSFODNN7{SECRET.upper()}",
+        f"see www.example.org/{SECRET} for more",
+        f"GET /works/{SECRET} HTTP/1.1",
+        f"https://doi.org/10.1002/(SICI)1097-4571(1999)<1661::AID-{SECRET}>3.0.CO;2-2",
+    ],
+)
+def test_what_exceptions_really_say(text: str) -> None:
+    assert SECRET.lower() not in Privacy().text(text).lower()
+    assert SECRET.lower() not in str(Privacy().json({"why": [text]})).lower()
+
+
+def test_what_is_secret_by_its_name() -> None:
+    found = Privacy().json(
+        {
+            "password": [SECRET],
+            "Auth": {"v": SECRET},
+            "x-api-key": SECRET,
+            "params": {"q": SECRET},
+            "headers": [["accept", SECRET]],
+            "listed": [("cookie", SECRET), ["url", SECRET]],
+            "token": None,
+            "resolver_name": "unpaywall",
+        }
+    )
+    assert found is not None
+    assert SECRET not in found
+    assert json.loads(found)["resolver_name"] == "unpaywall"
+    assert json.loads(found)["token"] is None
 
 
 @given(text=TEXTS)
