@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -198,6 +199,24 @@ def test_what_stops_the_crawler_is_neither_failure_nor_success(stop: type[BaseEx
     assert succeed(breakers) == "half_open"
     assert recorder.transitions() == [
         ("closed", "open"), ("open", "half_open"), ("half_open", "closed"),
+def test_an_opening_that_lies_ahead_shuts_a_host_no_longer_than_another() -> None:
+    """As one written before a clock was set back, or by a machine whose clock is fast."""
+    breakers = Breakers(Recorded(), fail_max=1, reset_timeout_s=0.2)
+    fail(breakers)
+    for hours in (1, 24 * 365):
+        ahead = datetime.now(UTC) + timedelta(hours=hours)
+        breakers.of(HOST)._state_storage.opened_at = ahead
+        assert refused(breakers)
+        time.sleep(0.1)
+        assert refused(breakers)  # for as long as if it were of now, nevertheless
+        time.sleep(0.11)
+        with pytest.raises(OSError, match="down"), breakers.attempt(HOST):
+            raise OSError("down")
+        assert refused(breakers)
+    time.sleep(0.21)
+    assert succeed(breakers) == "half_open"
+
+
     ]  # fmt: skip
 
 
