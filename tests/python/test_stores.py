@@ -298,7 +298,10 @@ def test_a_limiter_says_at_the_start_that_its_store_cannot_be_used(
     for place in ("redis://:s3cret/x@h", "redis://h:s3cret", "postgres://u:s3cret%zz@h/d"):
         assert "an address that cannot be read" in complaint({RATE: place})
     missing = tmp_path / "missing" / "rates.sqlite"
-    assert f"the file {missing}, which cannot be used" in complaint({RATE: f"sqlite:{missing}"})
+    for place in (str(missing), "postgres://u:s3cret@h/db"):
+        said = complaint({RATE: f"sqlite:{place}"})
+        assert "a SQLite file that cannot be used (unable to open database file)" in said
+        assert place not in said
     (tmp_path / "text").write_text("not a database, but long enough to look like one " * 30)
     assert "not a database" in complaint({RATE: f"sqlite:{tmp_path / 'text'}"})
 
