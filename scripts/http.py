@@ -13,10 +13,11 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from recorder import Recorder
 from recorder.events import Role
 from recorder.integrations.httpx import RecordedTransport, retry_after_s
+from recorder.integrations.httpx_breaker import BreakerTransport, is_failure
+from recorder.integrations.httpx_limiter import LimitedTransport
 from recorder.integrations.pybreaker import Breakers
 from recorder.integrations.pyrate import RecordedLimiter
 from recorder.integrations.stores import open_limiter
-from recorder.integrations.transports import BreakerTransport, LimitedTransport, is_failure
 from recorder.settings import breaker_store
 
 #: Requests a second that the crawler allows itself at one host.

@@ -33,13 +33,21 @@ from pyrate_limiter import (
 Rates = Sequence[Rate] | Mapping[str, Sequence[Rate]]
 
 
+class StoreUnavailable(Exception):
+    """A limiter's store cannot be used now. The message holds neither address nor password."""
+
+
 class Admissions(Protocol):
     """A store of who was let through when, shared by threads, processes or machines."""
+
+    name: str
+    #: What its library raises when it cannot be used.
+    errors: tuple[type[Exception], ...]
 
     def admit(self, bucket: str, rates: Sequence[Rate], weight: int) -> Decision:
         """Let ``weight`` requests through now if all rates allow it; atomic, by one clock.
 
-        Raises whatever the store's library raises when the store does not answer.
+        May raise one of ``errors``, as every method may.
         """
 
     def count(self, bucket: str) -> int:
@@ -109,8 +117,20 @@ class SharedBucket(AbstractBucket):
         self.rates = list(rates)
 
     def put_decision(self, item: RateItem) -> Decision:
-        """Decide; unlike that of other buckets, safe for threads without a lock around it."""
-        return self._admissions.admit(self._key, self.rates, item.weight)
+        """Decide; unlike that of other buckets, safe for threads without a lock around it.
+
+        Raises:
+            StoreUnavailable: the store cannot be used now.
+        """
+        store = self._admissions
+        try:
+            return store.admit(self._key, self.rates, item.weight)
+        except store.errors as error:
+            # Not the error's own text: it may quote the address.
+            raise StoreUnavailable(
+                f"rate limits are kept in {store.name}, which cannot be used now "
+                f"({type(error).__name__})"
+            ) from None
 
     def put(self, item: RateItem) -> bool:
         """Let the item through if the rates allow it."""
@@ -170,7 +190,7 @@ class Buckets(BucketFactory):
         rates = self._rates
         if isinstance(rates, Mapping):
             if role not in rates:
-                raise ValueError(f"no rates for the role {role or None!r}: there are {[*rates]}")
+                raise ValueError(_no_rates(role, [*rates]))
             rates = rates[role]
         else:
             name = host
@@ -188,3 +208,12 @@ class Buckets(BucketFactory):
         if self._admissions is None:
             return InMemoryBucket(list(rates))
         return SharedBucket(self._admissions, name, rates)
+
+
+def _no_rates(role: str, known: list[str]) -> str:
+    if role:
+        return f"no rates for the role {role!r}: there are {known}"
+    return (
+        f"rates are given for the roles {known}, but a request has none: give it one, as in "
+        "extensions={'telemetry': {'role': …}}, or give LimitedTransport a role"
+    )

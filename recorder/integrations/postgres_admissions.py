@@ -55,6 +55,9 @@ class PostgresAdmissions:
         url: the database, as ``postgresql://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE``.
     """
 
+    name = "PostgreSQL"
+    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+
     def __init__(self, url: str) -> None:
         try:
             timeout_s = conninfo_to_dict(url).get("connect_timeout") or _TIMEOUT_S

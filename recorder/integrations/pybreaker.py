@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -93,6 +93,22 @@ class _Host:
         self.lock = threading.Lock()
         self.trial: Attempt | None = None
         self.tried_at = 0.0
+        self._opening: tuple[datetime, float] | None = None
+
+    def is_due(self) -> bool:
+        """Return whether an open breaker has been open for long enough to be tried.
+
+        By the wall clock, which processes share; but no longer than that after this process
+        first saw the opening, which may lie ahead: a clock may have been set back since, and
+        another machine's may be fast.
+        """
+        opened_at, now = self.storage.opened_at, time.monotonic()
+        if opened_at is None:
+            return True
+        if self._opening is None or self._opening[0] != opened_at:
+            self._opening = opened_at, now
+        open_s = (datetime.now(UTC) - opened_at).total_seconds()
+        return max(open_s, now - self._opening[1]) >= self.breaker.reset_timeout
 
 
 class Attempt:
@@ -130,11 +146,8 @@ class Attempt:
         host, breaker = self._host, self._host.breaker
         with host.lock:
             state = breaker.state.name
-            if state == STATE_OPEN:
-                opened_at = host.storage.opened_at
-                reset = timedelta(seconds=breaker.reset_timeout)
-                if opened_at is not None and datetime.now(UTC) < opened_at + reset:
-                    raise CircuitBreakerError("Timeout not elapsed yet, circuit breaker still open")
+            if state == STATE_OPEN and not host.is_due():
+                raise CircuitBreakerError("Timeout not elapsed yet, circuit breaker still open")
             if state != STATE_CLOSED:
                 now = time.monotonic()
                 # A trial that takes longer than that may be one that never ends.

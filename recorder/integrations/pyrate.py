@@ -42,18 +42,27 @@ class RecordedLimiter:
         """What takes the decisions."""
         return self._recorder
 
-    def try_acquire(self, host: str, role: Role | None = None, *, timeout_s: float = -1) -> bool:
+    def try_acquire(
+        self,
+        host: str,
+        role: Role | None = None,
+        *,
+        timeout_s: float = -1,
+        recorded_role: Role | None = None,
+    ) -> bool:
         """Wait until a request may be sent.
 
         Args:
             host: where the request goes.
             role: what it is for.
             timeout_s: how long to wait at most, in seconds; -1 for as long as it takes.
+            recorded_role: what to record where the role is left out.
 
         Returns:
             Whether it may be sent. False comes at once when the wait would be too long.
 
         Raises:
+            StoreUnavailable: the limits are kept in a store that cannot be used now.
             ValueError: timeout_s is negative but not -1; or as the limiter does, whose errors
                 are not caught.
         """
@@ -63,11 +72,17 @@ class RecordedLimiter:
         while 0 < pause_s < until - time.monotonic():
             time.sleep(pause_s)
             pause_s = _decide(self._limiter, *self._item(host, role))
+        role = role if role is not None else recorded_role
         self._record(host, role, began, timeout_s, waited=first > 0, passed=pause_s == 0)
         return pause_s == 0
 
     async def try_acquire_async(
-        self, host: str, role: Role | None = None, *, timeout_s: float = -1
+        self,
+        host: str,
+        role: Role | None = None,
+        *,
+        timeout_s: float = -1,
+        recorded_role: Role | None = None,
     ) -> bool:
         """Wait, as ``try_acquire`` does, without holding up the event loop."""
         began, until = _times(timeout_s)
@@ -75,6 +90,7 @@ class RecordedLimiter:
         while 0 < pause_s < until - time.monotonic():
             await asyncio.sleep(pause_s)
             pause_s = await self._decide_async(host, role)
+        role = role if role is not None else recorded_role
         self._record(host, role, began, timeout_s, waited=first > 0, passed=pause_s == 0)
         return pause_s == 0
 

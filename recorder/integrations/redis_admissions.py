@@ -47,6 +47,10 @@ class RedisAdmissions:
         url: the server, as ``redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]``.
     """
 
+    name = "Redis"
+    # OSError and ValueError: a reply of something that is not Redis.
+    errors: tuple[type[Exception], ...] = (redis.RedisError, OSError, ValueError)
+
     def __init__(self, url: str) -> None:
         self._client = connect(url, timeout_s=1.0)
         try:

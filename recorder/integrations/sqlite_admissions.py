@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -30,6 +31,9 @@ class SqliteAdmissions:
 
     Its methods raise ``sqlite3.Error`` when the file cannot be used, or stays locked for 10 s.
     """
+
+    name = "a SQLite file"
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
     def __init__(self, path: str) -> None:
         self._file = SqliteFile(path, _SCHEMA, _TIMEOUT_S)

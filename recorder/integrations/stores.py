@@ -112,8 +112,10 @@ def _admissions(store: Store) -> Admissions | None:
         try:
             return SqliteAdmissions(store.place)
         except sqlite3.Error as error:
+            # Not its name: what is no path at all, such as a URL, may hold a password.
             raise SettingsError(
-                f"{RATE_VARIABLE} names the file {store.place}, which cannot be used: {error}"
+                f"{RATE_VARIABLE} names a SQLite file that cannot be used ({error}): "
+                "it must be in a folder that is there and can be written"
             ) from None
     if store.kind == "redis":
         with _library("redis", RATE_VARIABLE):

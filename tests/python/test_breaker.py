@@ -7,21 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from pybreaker import CircuitBreaker, CircuitBreakerError, CircuitMemoryStorage
-from pyrate_limiter import Rate
+from pyrate_limiter import AbstractBucket, BucketFactory, Limiter, Rate, RateItem
 
+from recorder.integrations.httpx import RecordedTransport
+from recorder.integrations.httpx_breaker import AsyncBreakerTransport, BreakerTransport
+from recorder.integrations.httpx_limiter import LimitedTransport, RateLimited
 from recorder.integrations.pybreaker import BreakerListener, Breakers
 from recorder.integrations.pyrate import RecordedLimiter
 from recorder.integrations.stores import open_limiter
-from recorder.integrations.transports import (
-    AsyncBreakerTransport,
-    BreakerTransport,
-    LimitedTransport,
-    RateLimited,
-)
 from recorder.notes import Noting
 
 from .support.recorded import Recorded
@@ -201,6 +199,24 @@ def test_what_stops_the_crawler_is_neither_failure_nor_success(stop: type[BaseEx
     ]  # fmt: skip
 
 
+def test_an_opening_that_lies_ahead_shuts_a_host_no_longer_than_another() -> None:
+    """As one written before a clock was set back, or by a machine whose clock is fast."""
+    breakers = Breakers(Recorded(), fail_max=1, reset_timeout_s=0.2)
+    fail(breakers)
+    for hours in (1, 24 * 365):
+        ahead = datetime.now(UTC) + timedelta(hours=hours)
+        breakers.of(HOST)._state_storage.opened_at = ahead
+        assert refused(breakers)
+        time.sleep(0.1)
+        assert refused(breakers)  # for as long as if it were of now, nevertheless
+        time.sleep(0.11)
+        with pytest.raises(OSError, match="down"), breakers.attempt(HOST):
+            raise OSError("down")
+        assert refused(breakers)
+    time.sleep(0.21)
+    assert succeed(breakers) == "half_open"
+
+
 def scripted(*outcomes: int | Exception) -> Callable[[httpx.Request], httpx.Response]:
     """Return a handler for httpx.MockTransport that answers with these, one after another."""
     rest = iter(outcomes)
@@ -229,14 +245,14 @@ def test_the_transport_returns_what_came_and_notes_what_counted() -> None:
                 except Exception as error:
                     seen.append(type(error).__name__)
             seen[-1] = (seen[-1], *noting.fields.values())
-    assert [*noting.fields] == ["refused", "breaker_state", "breaker_recorded"]
+    assert [*noting.fields] == ["breaker_state", "breaker_recorded", "sent"]
     assert seen == [
-        (404, False, "closed", "success"),
-        (429, False, "closed", "failure"),
-        ("ReadTimeout", False, "closed", "failure"),
-        (503, False, "closed", "failure"),  # it opens the breaker, but was sent
-        ("CircuitBreakerError", True),
-        (200, False, "half_open", "success"),
+        (404, "closed", "success", True),
+        (429, "closed", "failure", True),
+        ("ReadTimeout", "closed", "failure", True),
+        (503, "closed", "failure", True),  # it opens the breaker, but was sent
+        ("CircuitBreakerError", True),  # refused
+        (200, "half_open", "success", True),
     ]
 
 
@@ -261,12 +277,63 @@ def test_a_request_that_the_limiter_refuses_is_not_the_hosts_failure() -> None:
     limiter = RecordedLimiter(open_limiter([Rate(1, 60_000)], {}), recorder)
     inner = LimitedTransport(httpx.MockTransport(scripted(200)), limiter, timeout_s=0)
     with httpx.Client(transport=BreakerTransport(inner, breakers)) as client:
-        client.get(URL)
+        with Noting(HOST):
+            client.get(URL)
         with Noting(HOST) as noting, pytest.raises(RateLimited):
             client.get(URL)
-    assert noting.fields["refused"] is True
-    assert noting.fields["breaker_recorded"] == "none"
+    assert noting.fields == {
+        "breaker_state": "closed", "breaker_recorded": "none", "refused": True,
+    }  # fmt: skip
     assert breakers.of(HOST).current_state == "closed"
+
+
+@pytest.mark.parametrize("wrong", [ValueError("no rates"), RuntimeError("broken"), KeyError("?")])
+def test_what_a_limiter_raises_is_not_the_hosts_failure(wrong: Exception) -> None:
+    class Broken(BucketFactory):
+        def wrap_item(self, name: str, weight: int = 1) -> RateItem:
+            raise wrong
+
+        def get(self, item: RateItem) -> AbstractBucket:
+            raise wrong
+
+    recorder = Recorded()
+    breakers = Breakers(recorder, fail_max=1, reset_timeout_s=60)
+    limited = LimitedTransport(
+        httpx.MockTransport(scripted()), RecordedLimiter(Limiter(Broken()), recorder)
+    )
+    transport = RecordedTransport(recorder, BreakerTransport(limited, breakers))
+    with httpx.Client(transport=transport) as client:
+        for _ in range(3):
+            with pytest.raises(type(wrong)) as caught:
+                client.get(URL)
+            assert caught.value is wrong
+    assert breakers.of(HOST).fail_counter == 0
+    assert recorder.events == []
+
+
+def test_a_refusal_by_a_breaker_further_in_is_not_the_hosts_failure() -> None:
+    recorder = Recorded()
+    outer, inner = (Breakers(recorder, fail_max=most, reset_timeout_s=60) for most in (2, 1))
+    guarded = BreakerTransport(httpx.MockTransport(scripted(503)), inner)
+    with httpx.Client(transport=BreakerTransport(guarded, outer)) as client:
+        with Noting(HOST):
+            client.get(URL)
+        for _ in range(3):
+            with Noting(HOST) as noting, pytest.raises(CircuitBreakerError):
+                client.get(URL)
+            assert noting.fields["refused"] is True
+            assert "sent" not in noting.fields
+    assert outer.of(HOST).fail_counter == 1
+
+
+def test_a_retry_that_is_refused_was_sent_before() -> None:
+    breakers = Breakers(Recorded(), fail_max=1, reset_timeout_s=60)
+    transport = BreakerTransport(httpx.MockTransport(scripted(503)), breakers)
+    with Noting(HOST) as noting, httpx.Client(transport=transport) as client:
+        client.get(URL)
+        with pytest.raises(CircuitBreakerError):
+            client.get(URL)
+    assert (noting.fields["sent"], noting.fields["refused"]) == (True, True)
 
 
 def test_an_own_judgement_of_responses() -> None:

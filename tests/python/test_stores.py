@@ -18,12 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 import redis as redis_library
 from pybreaker import CircuitBreakerError, CircuitBreakerStorage
 from pyrate_limiter import Limiter, Rate
 
+from recorder.integrations import postgres_admissions
 from recorder.integrations.breaker_storage import SharedBreakers
+from recorder.integrations.buckets import StoreUnavailable
+from recorder.integrations.httpx import AsyncRecordedTransport, RecordedTransport
+from recorder.integrations.httpx_breaker import AsyncBreakerTransport, BreakerTransport
+from recorder.integrations.httpx_limiter import (
+    AsyncLimitedTransport,
+    LimitedTransport,
+    LimiterUnavailable,
+)
 from recorder.integrations.pybreaker import Breakers
 from recorder.integrations.pyrate import RecordedLimiter
 from recorder.integrations.redis_breaker import RedisBreakers
@@ -257,12 +267,75 @@ def test_a_redis_that_is_restarted_is_used_again() -> None:
         assert passes(limiter, "a.org")
         assert not passes(limiter, "a.org")
     began = time.monotonic()
-    with pytest.raises(redis_library.ConnectionError):
+    with pytest.raises(StoreUnavailable, match=r"in Redis, .* \(ConnectionError\)$"):
         passes(limiter, "a.org")
     assert time.monotonic() - began < 3
     with redis(port=port):
         assert passes(limiter, "a.org")
         assert not passes(limiter, "a.org")
+
+
+def stopped(kind: str, folder: Path) -> Iterator[str]:
+    """Yield a store of limits that works; resumed, take it away."""
+    if kind == "redis":
+        port = free_port()
+        with redis(port=port):
+            yield f"redis://127.0.0.1:{port}"
+    elif kind == "postgres":
+        with postgres() as place:
+            given = dict(part.split("=") for part in place.split())
+            yield f"postgres://{given['user']}:s3cret@127.0.0.1:{given['port']}/{given['dbname']}"
+    else:
+        path = folder / "rates.sqlite"
+        yield f"sqlite:{path}"
+        for file in folder.iterdir():
+            file.unlink()
+        path.write_text("not a database, but long enough to look like one " * 30)
+    yield ""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis", "postgres"])
+def test_a_store_that_goes_away_is_neither_the_hosts_failure_nor_a_request(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_admissions, "_TIMEOUT_S", 1)
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.url.path)
+        return httpx.Response(200)
+
+    recorder, wire, store = Recorded(), httpx.MockTransport(answer), stopped(kind, tmp_path)
+    limiter = RecordedLimiter(open_limiter([Rate(9, 60_000)], {RATE: next(store)}), recorder)
+    breakers = Breakers(recorder, fail_max=1, reset_timeout_s=60)
+    guarded = BreakerTransport(LimitedTransport(wire, limiter), breakers)
+    guarded_async = AsyncBreakerTransport(AsyncLimitedTransport(wire, limiter), breakers)
+
+    async def crawl(path: str) -> None:
+        transport = AsyncRecordedTransport(recorder, guarded_async)
+        async with httpx.AsyncClient(transport=transport) as client:
+            await client.get(f"https://a.org{path}")
+
+    with httpx.Client(transport=RecordedTransport(recorder, guarded)) as client:
+        client.get("https://a.org/1")
+        asyncio.run(crawl("/2"))
+        next(store)
+        for ask in (lambda: client.get("https://a.org/3"), lambda: asyncio.run(crawl("/4"))):
+            with pytest.raises(LimiterUnavailable) as caught:
+                ask()
+            assert isinstance(caught.value, httpx.TransportError)
+            assert caught.value.request.url.host == "a.org"
+            assert caught.value.__suppress_context__
+            assert re.fullmatch(
+                r"rate limits are kept in (a SQLite file|Redis|PostgreSQL), "
+                r"which cannot be used now \(\w+\)",
+                str(caught.value),
+            )
+    assert sent == ["/1", "/2"]
+    assert recorder.requests() == [(200, None)] * 2
+    assert recorder.transitions() == []
+    assert breakers.of("a.org").fail_counter == 0
+    limiter.close()
 
 
 @pytest.fixture
@@ -298,7 +371,10 @@ def test_a_limiter_says_at_the_start_that_its_store_cannot_be_used(
     for place in ("redis://:s3cret/x@h", "redis://h:s3cret", "postgres://u:s3cret%zz@h/d"):
         assert "an address that cannot be read" in complaint({RATE: place})
     missing = tmp_path / "missing" / "rates.sqlite"
-    assert f"the file {missing}, which cannot be used" in complaint({RATE: f"sqlite:{missing}"})
+    for place in (str(missing), "postgres://u:s3cret@h/db"):
+        said = complaint({RATE: f"sqlite:{place}"})
+        assert "a SQLite file that cannot be used (unable to open database file)" in said
+        assert place not in said
     (tmp_path / "text").write_text("not a database, but long enough to look like one " * 30)
     assert "not a database" in complaint({RATE: f"sqlite:{tmp_path / 'text'}"})
 

@@ -24,6 +24,10 @@ class Recorded(NullRecorder):
         """Whether events are kept."""
         return self._enabled
 
+    def http_event(self, **fields: Any) -> None:
+        """Keep a request."""
+        self._keep("http", fields)
+
     def rate_event(self, **fields: Any) -> None:
         """Keep a decision of a limiter."""
         self._keep("rate", fields)
@@ -39,6 +43,10 @@ class Recorded(NullRecorder):
     def actions(self) -> list[str]:
         """Return the action of every decision."""
         return [fields["action"] for kind, fields in self.events if kind == "rate"]
+
+    def requests(self) -> list[tuple[int | None, str | None]]:
+        """Return the status and the error of every request."""
+        return [(f["status"], f.get("error")) for kind, f in self.events if kind == "http"]
 
     def _keep(self, kind: str, fields: dict[str, Any]) -> None:
         if self._broken:
