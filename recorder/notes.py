@@ -8,18 +8,29 @@ variables do, so nothing has to be handed through the layers between.
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 from typing import Any, Final, Self
 
 Notes = dict[str, Any]
 
 
+#: Seconds after which what was noted ahead belongs to a request that never came.
+_PATIENCE_S: Final = 5.0
+
+
 class _Ahead:
     """What was noted for the next request to a host; taken once, whichever task takes it."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, fields: Notes) -> None:
         self.host = host
-        self.fields: Notes = {}
+        self._fields = fields
+        self._until = time.monotonic() + _PATIENCE_S
+
+    def take(self, host: str) -> Notes:
+        """Return the fields, if they are for this host, and forget them."""
+        fields, self._fields = self._fields, {}
+        return fields if host == self.host and time.monotonic() < self._until else {}
 
 
 _under_way: Final[ContextVar[Noting | None]] = ContextVar("request_under_way", default=None)
@@ -28,23 +39,27 @@ _ahead: Final[ContextVar[_Ahead | None]] = ContextVar("noted_ahead", default=Non
 
 
 def note(host: str, **fields: Any) -> None:
-    """Add fields to the row of the request under way to this host, or else of the next one.
+    """Add fields, those of ``HttpEvent``, to the row of the request under way to this host.
 
-    The fields are those of ``HttpEvent``, and two that only concern a request under way:
-    ``sent=True``, which says that it went out, and ``refused=True``, which says that a limiter or
-    breaker stood in its way; what was refused and never sent gets no row.
+    Where there is none, they are kept for the next one: a limiter may be asked before a client is.
+    """
+    if not note_under_way(host, **fields):
+        ahead = _ahead.get()
+        before = ahead.take(host) if ahead is not None else {}
+        _ahead.set(_Ahead(host, before | fields))
+
+
+def note_under_way(host: str, **fields: Any) -> bool:
+    """Add fields to the row of the request under way to this host; False if there is none.
+
+    Besides those of ``HttpEvent``: ``sent=True`` says that it went out, and ``refused=True`` that
+    a limiter or breaker stood in its way; what was refused and never sent gets no row.
     """
     noting = _under_way.get()
-    if noting is not None and noting.host == host:
-        noting.fields.update(fields)
-        return
-    kept = {name: value for name, value in fields.items() if name not in {"sent", "refused"}}
-    if kept:
-        ahead = _ahead.get()
-        if ahead is None or ahead.host != host:
-            ahead = _Ahead(host)
-            _ahead.set(ahead)
-        ahead.fields.update(kept)
+    if noting is None or noting.host != host:
+        return False
+    noting.fields.update(fields)
+    return True
 
 
 class Noting:
@@ -63,10 +78,7 @@ class Noting:
     def __enter__(self) -> Self:
         ahead = _ahead.get()
         if ahead is not None:
-            # What was noted for another host belongs to a request that never came.
-            if ahead.host == self.host:
-                self.fields.update(ahead.fields)
-            ahead.fields.clear()
+            self.fields.update(ahead.take(self.host))
         self._before = _under_way.get()
         _under_way.set(self)
         return self

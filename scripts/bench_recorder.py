@@ -30,7 +30,7 @@ _EVENT: Final[dict[str, Any]] = {
 }
 
 
-def measure(folder: Path, note: Note, events: int = 200_000, pairs: int = 7) -> None:
+def measure(folder: Path, note: Note, events: int = 200_000, pairs: int = 11) -> None:
     """Take the figures.
 
     Args:
@@ -62,6 +62,9 @@ def overhead(folder: Path, note: Note, pairs: int) -> None:
             seconds[is_on].append(_crawl(folder / f"crawl-{pair}-{is_on}", is_on))
     on, off = (statistics.median(seconds[key]) for key in (True, False))
     note("crawl of the demo, telemetry on", on, "the same, off", off, "< 1.01 ×")
+    ratios = [one / other for one, other in zip(seconds[True], seconds[False], strict=True)]
+    note("the same, median of the pairs' ratios", statistics.median(ratios), "best against best",
+         min(seconds[True]) / min(seconds[False]), "< 1.01", "×")  # fmt: skip
     share = _own_share(folder / f"crawl-{pairs - 1}-True" / "t.sqlite3")
     note("of it the crawler's threads, measured by the recorder", share * 100, "limit", 1, "< 1 %",
          "%")  # fmt: skip

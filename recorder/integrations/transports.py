@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from recorder.events import Recorder
-from recorder.notes import note
+from recorder.notes import note_under_way
 
 _UNSENT: Final = "docstokg_unsent"
 
@@ -55,4 +55,4 @@ def note_safely(recorder: Recorder, host: str, **fields: Any) -> None:
     """Note fields for the row of the request under way, if there will be one; never raises."""
     with suppress(Exception):
         if recorder.enabled:
-            note(host, **fields)
+            note_under_way(host, **fields)

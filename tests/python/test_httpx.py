@@ -18,14 +18,14 @@ import pytest
 from hishel import AsyncSqliteStorage, CacheOptions, SqliteStorage
 from hishel.httpx import AsyncCacheTransport, CacheTransport
 
-from recorder import NullRecorder, TelemetryWriter, hash_url
+from recorder import NullRecorder, TelemetryWriter, hash_url, notes
 from recorder.integrations.httpx import (
     AsyncRecordedTransport,
     RecordedTransport,
     record,
     retry_after_s,
 )
-from recorder.notes import note
+from recorder.notes import note, note_under_way
 
 from .support.web import web
 
@@ -231,7 +231,7 @@ class Noting(httpx.BaseTransport):
         self.inner, self.noted = inner, noted
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        note(request.url.host, **self.noted)
+        note_under_way(request.url.host, **self.noted)
         if self.noted.get("refused"):
             raise RuntimeError("no")
         return self.inner.handle_request(request)
@@ -261,6 +261,86 @@ def test_what_lies_below_may_add_to_the_row(tmp_path: Path, site: str) -> None:
         (None, "closed", None, True),
         (None, None, None, True),
     ]
+
+
+def test_a_wait_before_a_request_is_on_that_request_alone(tmp_path: Path, site: str) -> None:
+    path = tmp_path / "t.sqlite3"
+
+    async def crawl(recorder: TelemetryWriter) -> None:
+        async with record(httpx.AsyncClient(), recorder) as client:
+            note("127.0.0.1", rate_delay_ms=7.0)
+            await asyncio.gather(*(client.get(f"{site}/a") for _ in range(3)))
+            await client.get(f"{site}/a")
+            note("127.0.0.1", rate_delay_ms=8.0)
+            await asyncio.wait_for(client.get(f"{site}/a"), 10)
+            await client.get(f"{site}/a")
+
+    with TelemetryWriter(path, "run") as recorder:
+        asyncio.run(crawl(recorder))
+    waits = [row["rate_delay_ms"] for row in Fetcher(path, False, None).rows()]
+    assert sorted(wait for wait in waits[:3] if wait) == [7.0]
+    assert waits[3:] == [None, 8.0, None]
+
+
+def test_a_wait_noted_long_ago_is_on_no_request(
+    tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.sqlite3"
+    monkeypatch.setattr(notes, "_PATIENCE_S", 0.0)
+    note("127.0.0.1", rate_delay_ms=7.0)
+    with TelemetryWriter(path, "run") as recorder, record(httpx.Client(), recorder) as client:
+        client.get(f"{site}/a")
+    assert [row["rate_delay_ms"] for row in Fetcher(path, False, None).rows()] == [None]
+
+
+ODD_DATES = [
+    "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    "Mon, 01 Jan 2026 99999999999999999999:00:00 GMT",
+    "Mon, 01 Jan 2026 00:00:00 +99999999999",
+    "Mon, 01 Jan 0001 00:00:00 +2300",
+]
+
+
+@pytest.mark.parametrize("header", ODD_DATES)
+def test_no_header_raises(header: str) -> None:
+    assert retry_after_s(header) in {None, 0.0}
+
+
+@pytest.mark.parametrize(
+    "extension", [{1: 2}, {"self": 2}, {"role": object()}, "artifact", {"url": 5}, {"host": None}]
+)
+def test_no_extension_raises(tmp_path: Path, site: str, extension: Any) -> None:
+    path = tmp_path / "t.sqlite3"
+    with TelemetryWriter(path, "run") as recorder, record(httpx.Client(), recorder) as client:
+        assert client.get(f"{site}/a", extensions={"telemetry": extension}).status_code == 200
+    assert len(Fetcher(path, False, None).rows()) == 1
+
+
+def test_a_client_is_recorded_once(tmp_path: Path, site: str) -> None:
+    path = tmp_path / "t.sqlite3"
+    with (
+        TelemetryWriter(path, "run") as recorder,
+        record(record(httpx.Client(), recorder), recorder) as client,
+    ):
+        client.get(f"{site}/a")
+    assert len(Fetcher(path, False, None).rows()) == 1
+
+
+def test_what_was_sent_before_a_refusal_has_a_row(tmp_path: Path, site: str) -> None:
+    class SentThenRefused(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            note_under_way(request.url.host, sent=True)
+            note_under_way(request.url.host, refused=True)
+            raise httpx.ConnectError("refused after a try")
+
+    path = tmp_path / "t.sqlite3"
+    with (
+        TelemetryWriter(path, "run") as recorder,
+        httpx.Client(transport=RecordedTransport(recorder, SentThenRefused())) as client,
+        pytest.raises(httpx.ConnectError),
+    ):
+        client.get(f"{site}/a")
+    assert [row["error"] for row in Fetcher(path, False, None).rows()] == ["ConnectError"]
 
 
 def test_streams_are_recorded_when_closed_read_or_forgotten(tmp_path: Path, site: str) -> None:

@@ -99,7 +99,9 @@ def test_the_layers_of_the_docs_work(tmp_path: Path, site: str) -> None:
         "DOCSTOKG_RATE_BACKEND": f"sqlite:{tmp_path}/limits.sqlite",
         "DOCSTOKG_BREAKER_COOLDOWN_STORE": f"sqlite:{tmp_path}/breakers.sqlite",
     }
-    subprocess.run([sys.executable, program], env=os.environ | on, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, program], env=os.environ | on, check=True, timeout=60, cwd=tmp_path
+    )
     found = "select breaker_state, breaker_recorded, rate_delay_ms >= 0 from http_events"
     assert ask(tmp_path / "t.sqlite3", found) == [("closed", "success", 1)] * 3
     assert ask(tmp_path / "t.sqlite3", "select count(*) from rate_events") == [(3,)]

@@ -104,6 +104,75 @@ def test_exceptions_go_on_and_are_recorded(tmp_path: Path) -> None:
     assert ask(tmp_path / "t.sqlite3", downloads) == [(len(errors), 0, 0)]
 
 
+class Strange(Exception):
+    """An exception, and a path, whose attributes raise."""
+
+    @property
+    def response(self) -> None:
+        raise RuntimeError
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"status": 503}, ("retryable", 503)),  # as aiohttp's
+        ({"code": 404}, ("nonretryable", 404)),  # as urllib's
+        ({"code": 7}, ("error", None)),
+        ({"status": "503"}, ("error", None)),
+    ],
+)
+def test_statuses_of_other_clients(
+    attributes: dict[str, Any], expected: tuple[str, int | None]
+) -> None:
+    error = Exception()
+    vars(error).update(attributes)
+    assert outcome_of(error) == expected
+
+
+def test_nothing_strange_takes_the_place_of_the_error(tmp_path: Path) -> None:
+    with (
+        open_run("run", environ(tmp_path)) as run,
+        pytest.raises(Strange),
+        run.artifact("a") as artifact,
+        artifact.attempt("x"),
+    ):
+        artifact.saved(Strange())  # type: ignore
+        raise Strange
+    path = tmp_path / "t.sqlite3"
+    assert ask(path, "select outcome, reason from fallback_attempts") == [("error", "Strange")]
+    assert ask(path, "select final_path, sha256 from downloads") == [(None, None)]
+
+
+def test_large_files_are_hashed_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "large.pdf"
+    with file.open("wb") as large:
+        large.truncate(500_000_000)
+    with open_run("run", environ(tmp_path)) as run, run.artifact("a") as artifact:
+        began = time.perf_counter()
+        artifact.saved(file)
+        assert time.perf_counter() - began < 0.05
+        file.unlink()  # it was opened before
+    ((size, digest),) = ask(tmp_path / "t.sqlite3", "select content_length, sha256 from downloads")
+    assert size == 500_000_000
+    assert digest == hashlib.sha256(bytes(500_000_000)).hexdigest()
+
+
+def test_many_files_at_once(tmp_path: Path) -> None:
+    with open_run("run", environ(tmp_path)) as run:
+        for number in range(200):
+            file = tmp_path / f"{number}.pdf"
+            file.write_bytes(b"%d" % number)
+            with run.artifact(str(number)) as artifact:
+                artifact.saved(file)
+    found = ask(tmp_path / "t.sqlite3", "select artifact_id, sha256 from downloads")
+    assert dict(found) == {
+        str(number): hashlib.sha256(b"%d" % number).hexdigest() for number in range(200)
+    }
+
+
 def test_ways_to_say_what_was_saved(tmp_path: Path) -> None:
     def saved(*arguments: Any, **more: Any) -> tuple[object, ...]:
         with open_run("run", environ(tmp_path)) as run, run.artifact("a") as artifact:
