@@ -75,7 +75,7 @@ class Settings:
         environ: Mapping[str, str] = os.environ,
         default_db: str | os.PathLike[str] | None = None,
     ) -> Settings:
-        """Read the settings from environment variables.
+        """Read the settings from environment variables; only those of telemetry that is on.
 
         Args:
             environ: the variables.
@@ -84,12 +84,13 @@ class Settings:
         Raises:
             SettingsError: a variable has a value that cannot be used, or one is missing.
         """
+        if not _read(environ, ENABLE_VARIABLE, _switch, False):
+            return cls()  # whatever else is wrong: turning it off must always work
         db_path, jsonl_path, csv_path = (
             _read(environ, name, Path, None)
             for name in (DB_PATH_VARIABLE, JSONL_PATH_VARIABLE, CSV_PATH_VARIABLE)
         )
-        enabled = _read(environ, ENABLE_VARIABLE, _switch, False)
-        if enabled and not (db_path or jsonl_path or csv_path):
+        if not (db_path or jsonl_path or csv_path):
             if default_db is None:
                 raise SettingsError(
                     f"{ENABLE_VARIABLE} is on but {DB_PATH_VARIABLE} is not set: "
@@ -103,7 +104,7 @@ class Settings:
                 "twice: give each a file of its own"
             )
         return cls(
-            enabled=enabled,
+            enabled=True,
             db_path=db_path,
             jsonl_path=jsonl_path,
             csv_path=csv_path,

@@ -95,10 +95,13 @@ ON = {"DOCSTOKG_ENABLE_TELEMETRY": "1"}
     ],
 )
 def test_settings_that_cannot_be_used(environ: dict[str, str], words: str) -> None:
+    named = {"DOCSTOKG_TELEMETRY_CSV_PATH": "a/t.csv"} if environ != ON else {}
     with pytest.raises(SettingsError, match=words) as raised:
-        open_recorder("run", environ)
+        open_recorder("run", ON | named | environ)
     assert "hunter2" not in str(raised.value)
     assert "\n" not in str(raised.value)
+    if "DOCSTOKG_ENABLE_TELEMETRY" not in environ:
+        assert not open_recorder("run", named | environ).enabled
 
 
 def test_settings() -> None:
