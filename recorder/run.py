@@ -14,13 +14,12 @@ from typing import Any, Final, Self
 
 from recorder.events import AttemptOutcome, DedupeAction, Recorder
 from recorder.files import FileDigest
+from recorder.lifetime import end_at_sigterm
 from recorder.null import NullRecorder
+from recorder.outcomes import outcome_of
 from recorder.settings import Settings
-from recorder.writer import TelemetryWriter, stop_at_sigterm
+from recorder.writer import TelemetryWriter
 
-_RETRYABLE: Final = frozenset({408, 425, 429})
-#: Exceptions that mean that a breaker or limiter stood in the way.
-_NOT_SENT: Final = frozenset({"CircuitBreakerError", "RateLimited", "LimiterUnavailable"})
 _NULL: Final = NullRecorder()
 
 
@@ -43,7 +42,7 @@ def open_recorder(
     settings = Settings.from_environ(environ, default_db)
     if not settings.enabled:
         return _NULL
-    stop_at_sigterm()
+    end_at_sigterm()
     return TelemetryWriter(settings, run_id)
 
 
@@ -285,27 +284,6 @@ class _NoArtifact(Artifact, Attempt):
 
 
 _NO_ARTIFACT: Final = _NoArtifact()
-
-
-def outcome_of(error: BaseException) -> tuple[AttemptOutcome, int | None]:
-    """Return the outcome that an exception means, and the HTTP status that it carries, if any.
-
-    By what HTTP clients' exceptions have in common, so that none of them has to be imported.
-    """
-    name = type(error).__name__
-    if name in _NOT_SENT:
-        return "skipped", None
-    with suppress(Exception):  # an attribute may be a property that raises
-        response = getattr(error, "response", None)
-        for status in (
-            getattr(response, "status_code", None),  # httpx, requests
-            getattr(error, "status", None),  # aiohttp
-            getattr(error, "code", None),  # urllib
-        ):
-            if isinstance(status, int) and 100 <= status <= 599:
-                retryable = status in _RETRYABLE or status >= 500
-                return "retryable" if retryable else "nonretryable", status
-    return ("timeout" if isinstance(error, TimeoutError) or "Timeout" in name else "error"), None
 
 
 def _since(began: float) -> float:

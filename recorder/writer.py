@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import logging
 import os
 import queue
 import secrets
-import sys
 import threading
 import time
-import weakref
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
+from recorder import lifetime
 from recorder.events import (
     BreakerTransition,
     Download,
@@ -30,7 +28,6 @@ from recorder.pipeline import BACKLOG_LIMIT, BATCH, Pipeline
 from recorder.privacy import Privacy
 from recorder.rows import UPDATE, Event, snapshot
 from recorder.settings import Settings
-from recorder.termination import before_sigterm
 
 _log = logging.getLogger("recorder")
 
@@ -39,10 +36,6 @@ QUEUE_LIMIT: Final = 100_000
 #: Every which call is timed.
 _TIMED: Final = 64
 _RETRY_S: Final = 0.05
-#: Seconds that SIGTERM may take longer because of telemetry.
-_LAST_WORDS_S: Final = 2.0
-#: And the end of the interpreter.
-_AT_EXIT_S: Final = 10.0
 
 
 class TelemetryWriter:
@@ -83,11 +76,16 @@ class TelemetryWriter:
         self._given_run_id = run_id
         self._privacy = Privacy(target.hash_urls, target.hash_key)
         self.run_id = self._privacy.name(run_id)
-        self._begin()
+        self.begin()
         self._start()
-        _writers.add(self)
+        lifetime.add(self)
 
-    def _begin(self) -> None:
+    def forget(self) -> None:
+        """Leave files and queued events to the process that this one was forked from."""
+        self._pipeline.forget()
+        self.begin()
+
+    def begin(self) -> None:
         """Start with nothing queued, as a new writer or as one in a forked child."""
         self.writer = secrets.token_hex(8)
         self.events = 0
@@ -159,22 +157,24 @@ class TelemetryWriter:
         self._orders.put(done)
         return done.wait(timeout_s)
 
-    def close(self, timeout_s: float = _AT_EXIT_S) -> None:
+    def close(self, timeout_s: float = lifetime.AT_EXIT_S) -> None:
         """Write what is left and stop; later events are dropped.
 
         Waits at most timeout_s seconds, and only for a file that others are writing. May be
         called twice, and from a signal handler.
         """
-        self._stop(time.monotonic() + timeout_s)
-        self._join()
+        self.stop(time.monotonic() + timeout_s)
+        self.join()
 
-    def _stop(self, deadline: float) -> None:
+    def stop(self, deadline: float) -> None:
+        """Have the thread write what is left, until a time of `time.monotonic`."""
         self._deadline = deadline
         first, self._closed = not self._closed, True
         if first and self._thread is not None:
             self._orders.put(None)
 
-    def _join(self) -> None:
+    def join(self) -> None:
+        """Wait for the thread that was told to stop."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             # A second more than it was given, since an attempt to write may be under way.
@@ -245,7 +245,7 @@ class TelemetryWriter:
                 with suppress(RuntimeError):
                     thread.start()
                     self._thread = thread
-                _close_with_worker()
+                lifetime.end_with_worker()
 
     # On the writer's thread
 
@@ -291,45 +291,3 @@ class TelemetryWriter:
         waiting = self._pipeline.waiting
         room = BACKLOG_LIMIT - waiting if waiting else min(BATCH, BACKLOG_LIMIT)
         return [self._queue.get_nowait() for _ in range(min(self._queue.qsize(), room))]
-
-
-_writers: Final[weakref.WeakSet[TelemetryWriter]] = weakref.WeakSet()
-
-
-def _close_all(timeout_s: float = _AT_EXIT_S) -> None:
-    """Close all writers at once, so that together they take no longer than one."""
-    deadline = time.monotonic() + timeout_s
-    writers = list(_writers)
-    for writer in writers:
-        writer._stop(deadline)
-    for writer in writers:
-        writer._join()
-
-
-atexit.register(_close_all)
-_closing_workers: Final[set[int]] = set()
-
-
-def _close_with_worker() -> None:
-    """Write what is left also when a child of multiprocessing ends, which is without atexit."""
-    if "multiprocessing" in sys.modules and os.getpid() not in _closing_workers:
-        _closing_workers.add(os.getpid())
-        from multiprocessing import util
-
-        util.Finalize(None, _close_all, exitpriority=0)
-
-
-def _after_fork() -> None:
-    for writer in list(_writers):
-        # The parent writes what it has queued; the child must not write it again.
-        writer._pipeline.forget()
-        writer._begin()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def stop_at_sigterm() -> None:
-    """Write what is left when SIGTERM comes, where the program does not see to that itself."""
-    before_sigterm(lambda: _close_all(_LAST_WORDS_S))

@@ -12,7 +12,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from recorder import Recorder
 from recorder.events import Role
-from recorder.integrations.httpx import RecordedTransport, retry_after_s
+from recorder.headers import retry_after_s
+from recorder.integrations.httpx import RecordedTransport
 from recorder.integrations.httpx_breaker import BreakerTransport, is_failure
 from recorder.integrations.httpx_limiter import LimitedTransport
 from recorder.integrations.pybreaker import Breakers

@@ -14,8 +14,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -23,6 +21,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from recorder.events import HttpEvent, Recorder, Role
+from recorder.headers import is_stale, retry_after_s
 from recorder.notes import Noting
 from recorder.run import open_run
 
@@ -32,7 +31,6 @@ __all__ = [
     "RecordedTransport",
     "open_run",  # so that a downloader needs one import
     "record",
-    "retry_after_s",
 ]
 
 _log = logging.getLogger("recorder")
@@ -204,7 +202,7 @@ class _Exchange:
                 "status": response.status_code,
                 "from_cache": known.get("from_cache"),
                 "revalidated": known.get("revalidated"),
-                "stale": _is_stale(response) if known.get("from_cache") else None,
+                "stale": is_stale(response.headers) if known.get("from_cache") else None,
                 "retry_after_s": retry_after_s(response.headers.get("Retry-After")),
             }
         if response.is_closed:  # a body that was there at once, as a transport of a test gives
@@ -308,32 +306,3 @@ def _role(role: WhichRole, request: httpx.Request) -> Role:
     except Exception:  # telemetry must not stop a request
         _log.warning("telemetry: the function that tells a request's role failed", exc_info=True)
         return "metadata"
-
-
-def retry_after_s(header: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for; None if it says nothing usable.
-
-    It is a number of seconds or a date (RFC 9110, 10.2.3); a date that has passed means 0.
-    """
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        at = parsedate_to_datetime(text)
-        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-        return max((at - datetime.now(UTC)).total_seconds(), 0.0)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _is_stale(response: httpx.Response) -> bool | None:
-    """Tell whether a cached response is older than it says it may be (RFC 9111, 4.2)."""
-    try:
-        age = float(response.headers["Age"])
-        control = response.headers["Cache-Control"].lower().replace(" ", "").split(",")
-        limits = dict(part.split("=", 1) for part in control if "=" in part)
-        return age > float(limits.get("s-maxage", limits["max-age"]))
-    except (KeyError, ValueError):
-        return None

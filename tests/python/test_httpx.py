@@ -19,11 +19,11 @@ from hishel import AsyncSqliteStorage, CacheOptions, SqliteStorage
 from hishel.httpx import AsyncCacheTransport, CacheTransport
 
 from recorder import NullRecorder, TelemetryWriter, hash_url, notes
+from recorder.headers import retry_after_s
 from recorder.integrations.httpx import (
     AsyncRecordedTransport,
     RecordedTransport,
     record,
-    retry_after_s,
 )
 from recorder.notes import note, note_under_way
 

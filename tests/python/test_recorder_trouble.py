@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder import Settings, TelemetryWriter, pipeline, schema, writer
+from recorder import Settings, TelemetryWriter, lifetime, pipeline, schema, writer
 
 from .support.runs import Tool
 from .support.web import ask
@@ -480,7 +480,7 @@ def test_several_writers_end_together(tmp_path: Path) -> None:
             stack.enter_context(locked(path))
             record(recorder, 5)
         began = time.monotonic()
-        writer._close_all(1.5)
+        lifetime.end_all(1.5)
         assert time.monotonic() - began < 4
     assert [recorder.dropped for recorder in recorders] == [5, 5, 5]
 

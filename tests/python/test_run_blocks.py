@@ -13,7 +13,7 @@ import pybreaker
 import pytest
 
 from recorder import open_run
-from recorder.run import outcome_of
+from recorder.outcomes import outcome_of
 
 from .support.runs import Tool
 from .support.web import ask
