@@ -14,17 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from recorder import schema
+from recorder import loaded, schema
 from recorder.privacy import Privacy
 from recorder.rows import UPDATE, Event, Row, Rows
 from recorder.sqlite_sink import store
 
 _CHUNK: Final = 5_000
-#: Which records of which writer were loaded: none is loaded twice, in whatever order files come.
-_PROGRESS: Final = (
-    "CREATE TABLE IF NOT EXISTS jsonl_loaded "
-    "(writer TEXT, first INTEGER, last INTEGER, PRIMARY KEY (writer, first))"
-)
 #: Lines that are no records. Not their text, which may hold anything: it is still in the file.
 _ASIDE: Final = (
     "CREATE TABLE IF NOT EXISTS jsonl_set_aside "
@@ -86,7 +81,7 @@ def load_jsonl(
                 except (OSError, EOFError) as error:
                     reason = getattr(error, "strerror", None) or str(error)
                     done.skipped.append((path, reason))
-            done.missing = _missing(connection)
+            done.missing = loaded.missing(connection)
     except (sqlite3.Error, OSError, schema.SchemaError) as error:
         raise ReplayError(
             f"cannot write {db_path}: {error}: name another file with --db, or free this one"
@@ -119,29 +114,33 @@ class _Replay:
             yield chunk[-1][0]
 
     def _load(self, name: str, chunk: list[tuple[int, bytes]]) -> tuple[int, int, int]:
-        loaded: dict[str, Ranges] = {}
-        rows: list[Row] = []
-        known = aside = 0
+        records: list[tuple[str, int, Row]] = []
+        aside = 0
         for number, line in chunk:
             if not line.strip():
                 continue
             if not line.endswith(b"\n"):
                 break  # still being written: whole the next time
             try:
-                writer, position, row = self._parse(line)
+                records.append(self._parse(line))
             except ValueError as error:
                 aside += self._set_aside(name, number, line, str(error))
-                continue
-            if writer not in loaded:
-                loaded[writer] = Ranges.of(self._connection, writer)
-            if loaded[writer].add(position):
+        new = self._new(records)
+        refused = store(self._connection, new)
+        return len(new) - refused, len(records) - len(new), aside + refused
+
+    def _new(self, records: list[tuple[str, int, Row]]) -> list[Row]:
+        """Return the rows of records that were not loaded so far, and note that they are."""
+        numbers: dict[str, set[int]] = {}
+        for writer, number, _ in records:
+            numbers.setdefault(writer, set()).add(number)
+        new = {w: loaded.add(self._connection, w, of_it) for w, of_it in numbers.items()}
+        rows = []
+        for writer, number, row in records:
+            if number in new[writer]:
+                new[writer].remove(number)  # a chunk may hold a record twice
                 rows.append(row)
-            else:
-                known += 1
-        refused = store(self._connection, rows)
-        for writer, ranges in loaded.items():
-            ranges.save(self._connection, writer)
-        return len(rows) - refused, known, aside + refused
+        return rows
 
     def _parse(self, line: bytes) -> tuple[str, int, Row]:
         try:
@@ -180,43 +179,6 @@ class _Replay:
         return added.rowcount
 
 
-class Ranges:
-    """Numbers of records, as ranges: all that one writer wrote is most often one of them."""
-
-    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
-        self._ranges = [list(pair) for pair in ranges]
-
-    @classmethod
-    def of(cls, connection: sqlite3.Connection, writer: str) -> Ranges:
-        """Return what was loaded of a writer."""
-        asked = "SELECT first, last FROM jsonl_loaded WHERE writer = ? ORDER BY first"
-        return cls(connection.execute(asked, (writer,)).fetchall())
-
-    def add(self, number: int) -> bool:
-        """Add a number; False if it was there."""
-        ranges = self._ranges
-        # From the end, where nearly every number goes.
-        at = len(ranges)
-        while at and ranges[at - 1][0] > number:
-            at -= 1
-        if at and number <= ranges[at - 1][1]:
-            return False
-        ranges.insert(at, [number, number])
-        if at + 1 < len(ranges) and ranges[at + 1][0] == number + 1:
-            ranges[at][1] = ranges.pop(at + 1)[1]
-        if at and ranges[at - 1][1] == number - 1:
-            ranges[at - 1][1] = ranges.pop(at)[1]
-        return True
-
-    def save(self, connection: sqlite3.Connection, writer: str) -> None:
-        """Store what was loaded of a writer."""
-        connection.execute("DELETE FROM jsonl_loaded WHERE writer = ?", (writer,))
-        connection.executemany(
-            "INSERT INTO jsonl_loaded VALUES (?, ?, ?)",
-            [(writer, first, last) for first, last in self._ranges],
-        )
-
-
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=30, isolation_level=None)
@@ -224,7 +186,7 @@ def _open(path: Path) -> sqlite3.Connection:
         schema.enable_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         schema.ensure_schema(connection)
-        connection.execute(_PROGRESS)
+        connection.execute(loaded.TABLE)
         connection.execute(_ASIDE)
     except BaseException:
         connection.close()
@@ -238,11 +200,3 @@ def _read(path: str) -> IO[bytes]:
     if path.endswith(".gz"):
         return gzip.open(path)  # type: ignore[return-value]
     return Path(path).open("rb")
-
-
-def _missing(connection: sqlite3.Connection) -> int:
-    (missing,) = connection.execute(
-        "SELECT coalesce(sum(last_of_all - loaded), 0) FROM (SELECT max(last) AS last_of_all, "
-        "sum(last - first + 1) AS loaded FROM jsonl_loaded GROUP BY writer)"
-    ).fetchone()
-    return int(missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
 import signal
@@ -12,12 +13,13 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import Settings, TelemetryWriter, replay
+from recorder import Settings, TelemetryWriter, loaded, replay
 
 from .support.runs import Tool
 from .support.web import ask
@@ -202,21 +204,39 @@ def test_killed_at_any_moment_and_run_again(tmp_path: Path) -> None:
     assert everything(copy) == everything(tmp_path / "t.sqlite3")
 
 
-@given(st.lists(st.integers(1, 12)))
-def test_ranges_are_sets(numbers: list[int]) -> None:
-    ranges, seen = replay.Ranges(), set()
-    for number in numbers:
-        assert ranges.add(number) == (number not in seen)
-        seen.add(number)
+@given(st.lists(st.lists(st.integers(1, 20))))
+def test_numbers_of_records_are_sets(chunks: list[list[int]]) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("create table jsonl_loaded (writer, first, last)")
-        ranges.save(connection, "w")
-        pairs = connection.execute("select first, last from jsonl_loaded").fetchall()
-        assert {n for first, last in pairs for n in range(first, last + 1)} == seen
-        # No two of them touch.
-        assert all(a[1] + 1 < b[0] for a, b in zip(pairs, pairs[1:], strict=False))
-        again = replay.Ranges.of(connection, "w")
-        assert not any(again.add(number) for number in seen)
+        connection.execute(loaded.TABLE)
+        loaded.add(connection, "another", [1, 2, 3, 7])
+        seen: set[int] = set()
+        for numbers in chunks:
+            assert loaded.add(connection, "w", numbers) == set(numbers) - seen
+            seen |= set(numbers)
+            asked = "select first, last from jsonl_loaded where writer = 'w' order by first"
+            pairs = connection.execute(asked).fetchall()
+            assert {n for first, last in pairs for n in range(first, last + 1)} == seen
+            # No two of them touch.
+            assert all(a[1] + 1 < b[0] for a, b in itertools.pairwise(pairs))
+        assert loaded.missing(connection) == max(seen, default=0) - len(seen) + 3
+
+
+def test_the_order_of_lines_costs_no_time(tmp_path: Path) -> None:
+    lines = [
+        json.dumps(
+            {"table": "rate_events", "writer": "w", "number": number, "run_id": "r", "ts": 1}
+        )
+        for number in range(1, 30_001)
+    ]
+    took = []
+    for name in ("ordered", "shuffled"):
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        began = time.process_time()
+        assert replay.load_jsonl([str(tmp_path / name)], tmp_path / f"{name}.db").rows == 30_000
+        took.append(time.process_time() - began)
+        Random(1).shuffle(lines)
+    # 2 here; 10 and growing with the square of the lines when each number is put into a list
+    assert took[1] < 5 * took[0], took
 
 
 @pytest.mark.parametrize("name", ["jsonl_loaded", "jsonl_set_aside"])
