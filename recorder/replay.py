@@ -25,11 +25,17 @@ _ASIDE: Final = (
     "CREATE TABLE IF NOT EXISTS jsonl_set_aside "
     "(digest TEXT PRIMARY KEY, file TEXT, line INTEGER, reason TEXT)"
 )
-_ACTIONS: Final = {"", UPDATE}
+#: Characters of a writer's name; the recorder's have 16.
+_LONGEST_NAME: Final = 200
+_MOST: Final = sys.float_info.max
 
 
 class ReplayError(RuntimeError):
     """Nothing could be loaded; the message says what to do."""
+
+
+class _NoRecordError(ValueError):
+    """A line is no record; the message says why, and nothing of what is in the line."""
 
 
 @dataclass
@@ -93,7 +99,7 @@ class _Replay:
     def __init__(self, connection: sqlite3.Connection, done: Loaded) -> None:
         self._connection, self._done = connection, done
         self._privacy = Privacy()
-        self._makers: dict[str, Rows] = {}
+        self._rows = Rows("", self._privacy)
 
     def load(self, name: str, file: IO[bytes]) -> Iterator[int]:
         """Load the lines of a file, a chunk a transaction; yield how many are done."""
@@ -123,7 +129,7 @@ class _Replay:
                 break  # still being written: whole the next time
             try:
                 records.append(self._parse(line))
-            except ValueError as error:
+            except _NoRecordError as error:
                 aside += self._set_aside(name, number, line, str(error))
         new = self._new(records)
         refused = store(self._connection, new)
@@ -146,29 +152,33 @@ class _Replay:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
-            raise ValueError("not JSON") from None
+            raise _NoRecordError("not JSON") from None
         if not isinstance(record, dict):
-            raise ValueError("not a JSON object")
+            raise _NoRecordError("not a JSON object")
         table, action = record.pop("table", None), record.pop("change", "")
-        writer, position = record.pop("writer", None), record.pop("number", None)
-        run_id, ts = record.pop("run_id", None), record.pop("ts", None)
-        if table not in schema.COLUMNS or action not in _ACTIONS:
-            raise ValueError("no record of telemetry: its table or change is not known")
-        if not isinstance(writer, str) or type(position) is not int or position < 1:
-            raise ValueError("no writer or number, by which it could be told from others")
+        writer, number = record.pop("writer", None), record.pop("number", None)
+        run_id = record.pop("run_id", None)
+        # Any of these may be anything that JSON has: a list or an object cannot even be looked up.
+        if not isinstance(table, str) or table not in schema.COLUMNS:
+            raise _NoRecordError("no record of telemetry: its table is not known")
+        if action != "" and (action != UPDATE or table != "downloads"):
+            raise _NoRecordError("no record of telemetry: its change is not known")
+        if not _is_name(writer) or type(number) is not int or number not in loaded.NUMBERS:
+            raise _NoRecordError("no writer or number, by which it could be told from others")
         if not isinstance(run_id, str) or not run_id:
-            raise ValueError("no run_id")
+            raise _NoRecordError("no run_id")
         if unknown := record.keys() - set(schema.COLUMNS[table]):
-            raise ValueError(f"written by a newer recorder: {len(unknown)} columns are not known")
-        if action == UPDATE and table != "downloads":
-            raise ValueError("no record of telemetry: its table or change is not known")
-        makers = self._makers
-        maker = makers.get(run_id) or makers.setdefault(run_id, Rows(run_id, self._privacy))
-        self._done.runs.add(maker.run_id)
-        row = maker.make(Event(table, 0.0, record if ts is None else {**record, "ts": ts}, action))
-        if not action and ts is None and "ts" in schema.COLUMNS[table]:
-            raise ValueError("no ts")
-        return writer, position, row
+            raise _NoRecordError(
+                f"written by a newer recorder: {len(unknown)} columns are not known"
+            )
+        if not _is_time(record.get("ts")):
+            record["ts"] = None
+            if schema.TABLES[table].get("ts", "").endswith("NOT NULL"):
+                raise _NoRecordError("no ts, or one that is no number")
+        self._rows.run_id = self._privacy.name(run_id)
+        self._done.runs.add(self._rows.run_id)
+        # Given as the event's time as well, which fills the column where a record has none.
+        return writer, number, self._rows.make(Event(table, record["ts"], record, action))
 
     def _set_aside(self, name: str, number: int, line: bytes, reason: str) -> int:
         digest = hashlib.sha256(line).hexdigest()
@@ -200,3 +210,15 @@ def _read(path: str) -> IO[bytes]:
     if path.endswith(".gz"):
         return gzip.open(path)  # type: ignore[return-value]
     return Path(path).open("rb")
+
+
+def _is_name(value: object) -> bool:
+    """Tell whether SQLite can store and compare a writer's name: a lone surrogate has no UTF-8."""
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME:
+        return False
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _is_time(value: object) -> bool:
+    """Tell whether a value is a finite number: JSON of Python's may hold NaN and endless digits."""
+    return type(value) in {int, float} and -_MOST <= value <= _MOST  # type: ignore[operator]

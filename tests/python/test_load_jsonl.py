@@ -115,20 +115,57 @@ def test_packed_files_and_standard_input(tool: Tool, tmp_path: Path) -> None:
     assert everything(tmp_path / "copy.sqlite3") == everything(tmp_path / "t.sqlite3")
 
 
+GOOD = {
+    "table": "rate_events",
+    "writer": "w",
+    "number": 1,
+    "run_id": "r",
+    "ts": 1,
+    "host": "t0psecret",
+}
+
+
+def but(**fields: object) -> bytes:
+    """Return the line of a record that is good but for these fields; None leaves one out."""
+    return json.dumps({k: v for k, v in (GOOD | fields).items() if v is not None}).encode()
+
+
 BAD = [
     ("not JSON", b"{"),
     ("not JSON", b"\xff\xfe"),
     ("not JSON", b"[" * 100_000),
+    ("not JSON", b'{"number":' + b"1" * 5_000 + b"}"),
     ("not a JSON object", b"[1]"),
-    ("its table or change is not known", b'{"table":"sqlite_master","writer":"w","number":1}'),
-    ("its table or change is not known",
-     b'{"table":"rate_events","change":"update","writer":"w","number":1,"run_id":"r","ts":1}'),
-    ("no writer or number", b'{"table":"rate_events","run_id":"r","ts":1}'),
-    ("no writer or number", b'{"table":"rate_events","writer":"w","number":true,"run_id":"r"}'),
-    ("no run_id", b'{"table":"rate_events","writer":"w","number":1,"ts":1}'),
-    ("no ts", b'{"table":"rate_events","writer":"w","number":1,"run_id":"r"}'),
-    ("newer recorder",
-     b'{"table":"rate_events","writer":"w","number":1,"run_id":"r","ts":1,"colour":1}'),
+    ("its table is not known", but(table="sqlite_master")),
+    ("its table is not known", but(table=["rate_events"])),
+    ("its table is not known", but(table=None)),
+    ("its change is not known", but(change="update")),
+    ("its change is not known", but(table="downloads", change="delete")),
+    ("its change is not known", but(table="downloads", change={})),
+    ("its change is not known", but(table="downloads", change=0)),
+    ("no writer or number", but(writer=None)),
+    ("no writer or number", but(writer="")),
+    ("no writer or number", but(writer=["w"])),
+    ("no writer or number", but(writer="\ud800")),
+    ("no writer or number", but(writer="w" * 201)),
+    ("no writer or number", but(number=None)),
+    ("no writer or number", but(number=True)),
+    ("no writer or number", but(number=1.0)),
+    ("no writer or number", but(number=0)),
+    ("no writer or number", but(number=2**63)),
+    ("no writer or number", but(number=10**12)),
+    ("no run_id", but(run_id=None)),
+    ("no run_id", but(run_id={"t0psecret": 1})),
+    ("no ts", but(ts=None)),
+    ("no ts", but(ts=float("nan"))),
+    ("no ts", but(ts=float("-inf"))),
+    ("no ts", but(ts=10**400)),
+    ("no ts", but(ts="2026-11-24")),
+    ("no ts", but(ts="1")),
+    ("no ts", but(ts={"t0psecret": 1})),
+    ("no ts", but(ts=False)),
+    ("newer recorder", but(colour="t0psecret")),
+    ("newer recorder", but(table="run_summary")),
 ]  # fmt: skip
 
 
@@ -147,11 +184,24 @@ def test_lines_that_are_no_records_are_set_aside(tool: Tool, tmp_path: Path) -> 
     ]
     reasons = {line: reason for _, line, reason in aside}
     for number, (reason, _) in enumerate(BAD):
-        assert reason in reasons[6 + number]
+        assert reason in reasons[6 + number], BAD[number]
+    assert "t0psecret" not in str(aside)
     # the last line had no end yet; now it has
     (tmp_path / "mixed.jsonl").write_bytes(b"".join(mixed[:-1]) + good[0])
     done = tool("load-jsonl", "mixed.jsonl", "--db", "copy.sqlite3")
     assert done.returncode == 0, done.stdout
+
+
+def test_a_download_may_have_no_time(tmp_path: Path) -> None:
+    times = (5, None, float("nan"), "1", {}, 10**400)
+    lines = [
+        json.dumps({"table": "downloads", "writer": "w", "number": n, "run_id": "r", "ts": ts})
+        for n, ts in enumerate(times, 1)
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+    copy = tmp_path / "copy.sqlite3"
+    assert replay.load_jsonl([str(tmp_path / "a.jsonl")], copy).rows == 6
+    assert ask(copy, "select ts from downloads order by id") == [(5.0,)] + [(None,)] * 5
 
 
 def test_values_that_do_not_fit_and_addresses_are_cleaned_again(tmp_path: Path) -> None:
