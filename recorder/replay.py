@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import itertools
 import json
+import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from recorder import loaded, schema
+from recorder.lines import LONGEST, Line, chunks, may_grow, open_lines
 from recorder.privacy import Privacy
 from recorder.rows import UPDATE, Event, Row, Rows
 from recorder.sqlite_sink import store
 
-_CHUNK: Final = 5_000
 #: Lines that are no records. Not their text, which may hold anything: it is still in the file.
 _ASIDE: Final = (
     "CREATE TABLE IF NOT EXISTS jsonl_set_aside "
@@ -47,6 +47,7 @@ class Loaded:
         rows: records that are new in the SQLite file.
         known: records that were there already.
         set_aside: lines that are no records, or that the file refuses; kept by number and reason.
+        unfinished: files whose last line is no record yet: it has no end, and may be being written.
         missing: records that a writer counted and that were in no file so far.
         runs: names of the runs that rows belong to.
         skipped: files that could not be read, and why.
@@ -56,6 +57,7 @@ class Loaded:
     rows: int = 0
     known: int = 0
     set_aside: int = 0
+    unfinished: int = 0
     missing: int = 0
     runs: set[str] = field(default_factory=set)
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -80,11 +82,12 @@ def load_jsonl(
             replay = _Replay(connection, done)
             for path in paths:
                 try:
-                    with _read(path) as file:
-                        for count in replay.load(Path(path).name, file):
-                            tell(path, count)
+                    with open_lines(path) as file:
+                        for chunk in chunks(file):
+                            replay.load(path, chunk)
+                            tell(path, chunk[-1].number)
                     done.files += 1
-                except (OSError, EOFError) as error:
+                except (OSError, EOFError, zlib.error) as error:
                     reason = getattr(error, "strerror", None) or str(error)
                     done.skipped.append((path, reason))
             done.missing = loaded.missing(connection)
@@ -101,39 +104,38 @@ class _Replay:
         self._privacy = Privacy()
         self._rows = Rows("", self._privacy)
 
-    def load(self, name: str, file: IO[bytes]) -> Iterator[int]:
-        """Load the lines of a file, a chunk a transaction; yield how many are done."""
-        numbered = enumerate(file, 1)
-        while chunk := list(itertools.islice(numbered, _CHUNK)):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                counts = self._load(name, chunk)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            # Not before they are stored.
-            self._done.rows += counts[0]
-            self._done.known += counts[1]
-            self._done.set_aside += counts[2]
-            yield chunk[-1][0]
+    def load(self, path: str, chunk: list[Line]) -> None:
+        """Load lines of a file in one transaction."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            counts = self._load(path, chunk)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        # Not before they are stored.
+        self._done.rows += counts[0]
+        self._done.known += counts[1]
+        self._done.set_aside += counts[2]
+        self._done.unfinished += counts[3]
 
-    def _load(self, name: str, chunk: list[tuple[int, bytes]]) -> tuple[int, int, int]:
+    def _load(self, path: str, chunk: list[Line]) -> tuple[int, int, int, int]:
         records: list[tuple[str, int, Row]] = []
-        aside = 0
-        for number, line in chunk:
-            if not line.strip():
+        aside = unfinished = 0
+        for line in chunk:
+            if line.text.isspace():
                 continue
-            if not line.endswith(b"\n"):
-                break  # still being written: whole the next time
             try:
                 records.append(self._parse(line))
             except _NoRecordError as error:
-                aside += self._set_aside(name, number, line, str(error))
+                if not line.is_ended and may_grow(path):
+                    unfinished += 1  # whole the next time
+                else:
+                    aside += self._set_aside(path, line, str(error))
         new = self._new(records)
         refused = store(self._connection, new)
-        return len(new) - refused, len(records) - len(new), aside + refused
+        return len(new) - refused, len(records) - len(new), aside + refused, unfinished
 
     def _new(self, records: list[tuple[str, int, Row]]) -> list[Row]:
         """Return the rows of records that were not loaded so far, and note that they are."""
@@ -148,9 +150,11 @@ class _Replay:
                 rows.append(row)
         return rows
 
-    def _parse(self, line: bytes) -> tuple[str, int, Row]:
+    def _parse(self, line: Line) -> tuple[str, int, Row]:
+        if line.is_too_long:
+            raise _NoRecordError(f"longer than {LONGEST:,} bytes")
         try:
-            record = json.loads(line)
+            record = json.loads(line.text)
         except (ValueError, RecursionError):
             raise _NoRecordError("not JSON") from None
         if not isinstance(record, dict):
@@ -180,11 +184,13 @@ class _Replay:
         # Given as the event's time as well, which fills the column where a record has none.
         return writer, number, self._rows.make(Event(table, record["ts"], record, action))
 
-    def _set_aside(self, name: str, number: int, line: bytes, reason: str) -> int:
-        digest = hashlib.sha256(line).hexdigest()
+    def _set_aside(self, path: str, line: Line, reason: str) -> int:
+        digest = line.digest or hashlib.sha256(line.text).hexdigest()
+        # A name of a file need not be UTF-8.
+        name = os.fsencode(Path(path).name).decode("utf-8", "replace")
         added = self._connection.execute(
             "INSERT OR IGNORE INTO jsonl_set_aside VALUES (?, ?, ?, ?)",
-            (digest, name, number, reason),
+            (digest, name, line.number, reason),
         )
         return added.rowcount
 
@@ -202,14 +208,6 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _read(path: str) -> IO[bytes]:
-    if path == "-":
-        return sys.stdin.buffer
-    if path.endswith(".gz"):
-        return gzip.open(path)  # type: ignore[return-value]
-    return Path(path).open("rb")
 
 
 def _is_name(value: object) -> bool:

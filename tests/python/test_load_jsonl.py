@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import Settings, TelemetryWriter, loaded, replay
+from recorder import Settings, TelemetryWriter, lines, loaded, replay
 
 from .support.runs import Tool
 from .support.web import ask
@@ -72,6 +72,7 @@ def test_the_copy_says_what_the_original_says(tool: Tool, tmp_path: Path) -> Non
         "rows": 0,
         "known": records,
         "set_aside": 0,
+        "unfinished": 0,
         "missing": 0,
         "runs": ["run"],
         "skipped": [],
@@ -103,8 +104,8 @@ def test_any_order_and_any_number_of_times(tmp_path: Path) -> None:
 def test_packed_files_and_standard_input(tool: Tool, tmp_path: Path) -> None:
     record(tmp_path, rotate=10**9)
     text = (tmp_path / "t.jsonl").read_bytes()
-    lines = text.splitlines(keepends=True)
-    (tmp_path / "first.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[:50])))
+    written = text.splitlines(keepends=True)
+    (tmp_path / "first.jsonl.gz").write_bytes(gzip.compress(b"".join(written[:50])))
     assert tool("load-jsonl", "first.jsonl.gz", "--db", "copy.sqlite3").returncode == 0
     done = subprocess.run(
         [sys.executable, "-m", "exporter", "load-jsonl", "-", "--db", "copy.sqlite3"],
@@ -128,6 +129,77 @@ GOOD = {
 def but(**fields: object) -> bytes:
     """Return the line of a record that is good but for these fields; None leaves one out."""
     return json.dumps({k: v for k, v in (GOOD | fields).items() if v is not None}).encode()
+
+
+@pytest.mark.parametrize("cut", [b"", b'{"table":"rate_ev', b"[1]", b"\xff"])
+def test_the_last_line_need_not_have_an_end(tool: Tool, tmp_path: Path, cut: bytes) -> None:
+    whole = but(number=1) + b"\n" + but(number=2)
+    (tmp_path / "a.jsonl").write_bytes(whole + (b"\n" + cut if cut else b""))
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
+    os.mkfifo(tmp_path / "pipe")
+    for name, is_growing in (("a.jsonl", True), ("a.jsonl.gz", False), ("pipe", False)):
+        command = "cp a.jsonl pipe" if name == "pipe" else "true"
+        with subprocess.Popen(command.split(), cwd=tmp_path):
+            done = tool("load-jsonl", name, "--db", f"{name}.db", "--output-format", "json")
+        assert done.returncode == (1 if cut else 0)
+        found = json.loads(done.stdout)
+        assert [found[key] for key in ("rows", "set_aside", "unfinished", "missing")] == [
+            2, int(bool(cut) and not is_growing), int(bool(cut) and is_growing), 0,
+        ]  # fmt: skip
+    # written to its end, and then more
+    (tmp_path / "a.jsonl").write_bytes(whole + b"\n" + but(number=3))
+    for new, known in ((1, 2), (0, 3)):
+        done = tool("load-jsonl", "a.jsonl", "--db", "a.jsonl.db", "--output-format", "json")
+        assert done.returncode == 0
+        found = json.loads(done.stdout)
+        assert (found["rows"], found["known"]) == (new, known)
+
+
+def test_a_line_that_is_finished_while_it_is_read() -> None:
+    file = Growing(but(number=1) + b"\n", but(number=2)[:20], but(number=2)[20:] + b"\n")
+    seen = [(line.number, line.is_ended) for chunk in lines.chunks(file) for line in chunk]
+    assert seen == [(1, True), (2, False)]
+
+
+class Growing:
+    """A file to which the rest of its last line is written once its end was read."""
+
+    def __init__(self, *reads: bytes) -> None:
+        self._reads = iter(reads)
+
+    def readline(self, size: int) -> bytes:
+        return next(self._reads, b"")
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from recorder import replay
+done = replay.load_jsonl(sys.argv[1:], Path("copy.sqlite3"))
+print(done.rows, done.set_aside, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_long_lines_do_not_fill_the_memory(tmp_path: Path) -> None:
+    with (tmp_path / "one.jsonl").open("wb") as file:
+        file.write(but(number=1) + b"\n")
+        file.seek(300_000_000, os.SEEK_CUR)  # takes no room on the disk
+        file.write(b"\n" + but(number=2) + b"\n")
+    long = but(host="x" * 900_000) + b"\n"
+    with gzip.open(tmp_path / "many.jsonl.gz", "wb", 1) as packed:
+        for number in range(3, 203):
+            packed.write(long.replace(b'"number": 1', b'"number": %d' % number))
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, "one.jsonl", "many.jsonl.gz"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows, aside, peak_mb = map(int, done.stdout.split())
+    assert (rows, aside) == (202, 1)
+    assert peak_mb < 100
+    aside_rows = "select file, line, reason from jsonl_set_aside"
+    assert ask(tmp_path / "copy.sqlite3", aside_rows) == [
+        ("one.jsonl", 2, "longer than 1,000,000 bytes")
+    ]
 
 
 BAD = [
@@ -186,6 +258,7 @@ def test_lines_that_are_no_records_are_set_aside(tool: Tool, tmp_path: Path) -> 
     for number, (reason, _) in enumerate(BAD):
         assert reason in reasons[6 + number], BAD[number]
     assert "t0psecret" not in str(aside)
+    assert "1 last lines unfinished" in done.stdout
     # the last line had no end yet; now it has
     (tmp_path / "mixed.jsonl").write_bytes(b"".join(mixed[:-1]) + good[0])
     done = tool("load-jsonl", "mixed.jsonl", "--db", "copy.sqlite3")
@@ -194,11 +267,11 @@ def test_lines_that_are_no_records_are_set_aside(tool: Tool, tmp_path: Path) -> 
 
 def test_a_download_may_have_no_time(tmp_path: Path) -> None:
     times = (5, None, float("nan"), "1", {}, 10**400)
-    lines = [
+    texts = [
         json.dumps({"table": "downloads", "writer": "w", "number": n, "run_id": "r", "ts": ts})
         for n, ts in enumerate(times, 1)
     ]
-    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "a.jsonl").write_text("\n".join(texts) + "\n")
     copy = tmp_path / "copy.sqlite3"
     assert replay.load_jsonl([str(tmp_path / "a.jsonl")], copy).rows == 6
     assert ask(copy, "select ts from downloads order by id") == [(5.0,)] + [(None,)] * 5
@@ -272,7 +345,7 @@ def test_numbers_of_records_are_sets(chunks: list[list[int]]) -> None:
 
 
 def test_the_order_of_lines_costs_no_time(tmp_path: Path) -> None:
-    lines = [
+    texts = [
         json.dumps(
             {"table": "rate_events", "writer": "w", "number": number, "run_id": "r", "ts": 1}
         )
@@ -280,11 +353,11 @@ def test_the_order_of_lines_costs_no_time(tmp_path: Path) -> None:
     ]
     took = []
     for name in ("ordered", "shuffled"):
-        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        (tmp_path / name).write_text("\n".join(texts) + "\n")
         began = time.process_time()
         assert replay.load_jsonl([str(tmp_path / name)], tmp_path / f"{name}.db").rows == 30_000
         took.append(time.process_time() - began)
-        Random(1).shuffle(lines)
+        Random(1).shuffle(texts)
     # 2 here; 10 and growing with the square of the lines when each number is put into a list
     assert took[1] < 5 * took[0], took
 
