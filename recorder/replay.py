@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from recorder import loaded, schema
+from recorder import changes, loaded, schema
+from recorder.changes import Record, store_records
 from recorder.lines import LONGEST, Line, chunks, may_grow, open_lines
 from recorder.privacy import Privacy
-from recorder.rows import UPDATE, Event, Row, Rows
-from recorder.sqlite_sink import store
+from recorder.rows import UPDATE, Event, Rows
 
 #: Lines that are no records. Not their text, which may hold anything: it is still in the file.
 _ASIDE: Final = (
@@ -121,7 +121,7 @@ class _Replay:
         self._done.unfinished += counts[3]
 
     def _load(self, path: str, chunk: list[Line]) -> tuple[int, int, int, int]:
-        records: list[tuple[str, int, Row]] = []
+        records: list[Record] = []
         aside = unfinished = 0
         for line in chunk:
             if line.text.isspace():
@@ -134,23 +134,23 @@ class _Replay:
                 else:
                     aside += self._set_aside(path, line, str(error))
         new = self._new(records)
-        refused = store(self._connection, new)
+        refused = store_records(self._connection, new)
         return len(new) - refused, len(records) - len(new), aside + refused, unfinished
 
-    def _new(self, records: list[tuple[str, int, Row]]) -> list[Row]:
-        """Return the rows of records that were not loaded so far, and note that they are."""
+    def _new(self, records: list[Record]) -> list[Record]:
+        """Return the records that were not loaded so far, and note that they are."""
         numbers: dict[str, set[int]] = {}
         for writer, number, _ in records:
             numbers.setdefault(writer, set()).add(number)
         new = {w: loaded.add(self._connection, w, of_it) for w, of_it in numbers.items()}
-        rows = []
-        for writer, number, row in records:
-            if number in new[writer]:
-                new[writer].remove(number)  # a chunk may hold a record twice
-                rows.append(row)
-        return rows
+        found = []
+        for record in records:
+            if record.number in new[record.writer]:
+                new[record.writer].remove(record.number)  # a chunk may hold a record twice
+                found.append(record)
+        return found
 
-    def _parse(self, line: Line) -> tuple[str, int, Row]:
+    def _parse(self, line: Line) -> Record:
         if line.is_too_long:
             raise _NoRecordError(f"longer than {LONGEST:,} bytes")
         try:
@@ -182,7 +182,8 @@ class _Replay:
         self._rows.run_id = self._privacy.name(run_id)
         self._done.runs.add(self._rows.run_id)
         # Given as the event's time as well, which fills the column where a record has none.
-        return writer, number, self._rows.make(Event(table, record["ts"], record, action))
+        row = self._rows.make(Event(table, record["ts"], record, action))
+        return Record(writer, number, row)
 
     def _set_aside(self, path: str, line: Line, reason: str) -> int:
         digest = line.digest or hashlib.sha256(line.text).hexdigest()
@@ -202,8 +203,8 @@ def _open(path: Path) -> sqlite3.Connection:
         schema.enable_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         schema.ensure_schema(connection)
-        connection.execute(loaded.TABLE)
-        connection.execute(_ASIDE)
+        for table in (loaded.TABLE, changes.TABLE, _ASIDE):
+            connection.execute(table)
     except BaseException:
         connection.close()
         raise

@@ -49,6 +49,7 @@ _STATEMENTS: Final = {
         "FROM downloads WHERE run_id = :run_id AND artifact_id = :artifact_id)"
     )
 }
+_REWRITE: Final = f"UPDATE downloads SET {', '.join(f'{c} = ?' for c in _DOWNLOADS)} WHERE id = ?"
 #: What is wrong with a row, not with the file.
 _REFUSALS: Final = (sqlite3.IntegrityError, sqlite3.InterfaceError, UnicodeError, OverflowError)
 _STATUS: Final = _upsert(schema.STATUS_TABLE, tuple(schema.STATUS), "writer")
@@ -164,6 +165,11 @@ def store(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
             refused += sum(_refuses(connection, statement, values) for values in batch)
         connection.execute("RELEASE batch")
     return refused
+
+
+def rewrite(connection: sqlite3.Connection, row_id: int, row: Row) -> bool:
+    """Give a stored download these values, NULL too; False if the file refuses them."""
+    return not _refuses(connection, _REWRITE, (*row.values, row_id))
 
 
 def _refuses(connection: sqlite3.Connection, statement: str, values: Any) -> bool:
