@@ -60,7 +60,8 @@ def load_jsonl(
         print_json(_as_json(done))
     else:
         typer.echo(_closing_line(done, db))
-    raise typer.Exit(1 if done.skipped or done.set_aside or done.missing else 0)
+    is_whole = not (done.skipped or done.set_aside or done.unfinished or done.missing)
+    raise typer.Exit(0 if is_whole else 1)
 
 
 def _expand(names: list[str]) -> list[str]:
@@ -82,6 +83,7 @@ def _as_json(done: Loaded) -> dict[str, object]:
         "rows": done.rows,
         "known": done.known,
         "set_aside": done.set_aside,
+        "unfinished": done.unfinished,
         "missing": done.missing,
         "runs": sorted(done.runs),
         "skipped": [{"path": path, "reason": reason} for path, reason in done.skipped],
@@ -97,6 +99,7 @@ def _closing_line(done: Loaded, db: Path) -> str:
         for count, what in (
             (done.known, "known already"),
             (done.set_aside, "lines set aside (see jsonl_set_aside there)"),
+            (done.unfinished, "last lines unfinished, load them again when they are written"),
             (done.missing, "records missing, lost by the recorder or in a file not given"),
         )
         if count

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import itertools
 import json
+import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
-from recorder import schema
+from recorder import changes, loaded, schema
+from recorder.changes import Record, store_records
+from recorder.lines import LONGEST, Line, chunks, may_grow, open_lines
 from recorder.privacy import Privacy
-from recorder.rows import UPDATE, Event, Row, Rows
-from recorder.sqlite_sink import store
+from recorder.rows import UPDATE, Event, Rows
 
-_CHUNK: Final = 5_000
-#: Which records of which writer were loaded: none is loaded twice, in whatever order files come.
-_PROGRESS: Final = (
-    "CREATE TABLE IF NOT EXISTS jsonl_loaded "
-    "(writer TEXT, first INTEGER, last INTEGER, PRIMARY KEY (writer, first))"
-)
 #: Lines that are no records. Not their text, which may hold anything: it is still in the file.
 _ASIDE: Final = (
     "CREATE TABLE IF NOT EXISTS jsonl_set_aside "
     "(digest TEXT PRIMARY KEY, file TEXT, line INTEGER, reason TEXT)"
 )
-_ACTIONS: Final = {"", UPDATE}
+#: Characters of a writer's name; the recorder's have 16.
+_LONGEST_NAME: Final = 200
+_MOST: Final = sys.float_info.max
 
 
 class ReplayError(RuntimeError):
     """Nothing could be loaded; the message says what to do."""
+
+
+class _NoRecordError(ValueError):
+    """A line is no record; the message says why, and nothing of what is in the line."""
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Loaded:
         rows: records that are new in the SQLite file.
         known: records that were there already.
         set_aside: lines that are no records, or that the file refuses; kept by number and reason.
+        unfinished: files whose last line is no record yet: it has no end, and may be being written.
         missing: records that a writer counted and that were in no file so far.
         runs: names of the runs that rows belong to.
         skipped: files that could not be read, and why.
@@ -55,6 +57,7 @@ class Loaded:
     rows: int = 0
     known: int = 0
     set_aside: int = 0
+    unfinished: int = 0
     missing: int = 0
     runs: set[str] = field(default_factory=set)
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -79,14 +82,15 @@ def load_jsonl(
             replay = _Replay(connection, done)
             for path in paths:
                 try:
-                    with _read(path) as file:
-                        for count in replay.load(Path(path).name, file):
-                            tell(path, count)
+                    with open_lines(path) as file:
+                        for chunk in chunks(file):
+                            replay.load(path, chunk)
+                            tell(path, chunk[-1].number)
                     done.files += 1
-                except (OSError, EOFError) as error:
+                except (OSError, EOFError, zlib.error) as error:
                     reason = getattr(error, "strerror", None) or str(error)
                     done.skipped.append((path, reason))
-            done.missing = _missing(connection)
+            done.missing = loaded.missing(connection)
     except (sqlite3.Error, OSError, schema.SchemaError) as error:
         raise ReplayError(
             f"cannot write {db_path}: {error}: name another file with --db, or free this one"
@@ -98,123 +102,98 @@ class _Replay:
     def __init__(self, connection: sqlite3.Connection, done: Loaded) -> None:
         self._connection, self._done = connection, done
         self._privacy = Privacy()
-        self._makers: dict[str, Rows] = {}
+        self._rows = Rows("", self._privacy)
 
-    def load(self, name: str, file: IO[bytes]) -> Iterator[int]:
-        """Load the lines of a file, a chunk a transaction; yield how many are done."""
-        numbered = enumerate(file, 1)
-        while chunk := list(itertools.islice(numbered, _CHUNK)):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                counts = self._load(name, chunk)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            # Not before they are stored.
-            self._done.rows += counts[0]
-            self._done.known += counts[1]
-            self._done.set_aside += counts[2]
-            yield chunk[-1][0]
-
-    def _load(self, name: str, chunk: list[tuple[int, bytes]]) -> tuple[int, int, int]:
-        loaded: dict[str, Ranges] = {}
-        rows: list[Row] = []
-        known = aside = 0
-        for number, line in chunk:
-            if not line.strip():
-                continue
-            if not line.endswith(b"\n"):
-                break  # still being written: whole the next time
-            try:
-                writer, position, row = self._parse(line)
-            except ValueError as error:
-                aside += self._set_aside(name, number, line, str(error))
-                continue
-            if writer not in loaded:
-                loaded[writer] = Ranges.of(self._connection, writer)
-            if loaded[writer].add(position):
-                rows.append(row)
-            else:
-                known += 1
-        refused = store(self._connection, rows)
-        for writer, ranges in loaded.items():
-            ranges.save(self._connection, writer)
-        return len(rows) - refused, known, aside + refused
-
-    def _parse(self, line: bytes) -> tuple[str, int, Row]:
+    def load(self, path: str, chunk: list[Line]) -> None:
+        """Load lines of a file in one transaction."""
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            raise ValueError("not JSON") from None
-        if not isinstance(record, dict):
-            raise ValueError("not a JSON object")
-        table, action = record.pop("table", None), record.pop("change", "")
-        writer, position = record.pop("writer", None), record.pop("number", None)
-        run_id, ts = record.pop("run_id", None), record.pop("ts", None)
-        if table not in schema.COLUMNS or action not in _ACTIONS:
-            raise ValueError("no record of telemetry: its table or change is not known")
-        if not isinstance(writer, str) or type(position) is not int or position < 1:
-            raise ValueError("no writer or number, by which it could be told from others")
-        if not isinstance(run_id, str) or not run_id:
-            raise ValueError("no run_id")
-        if unknown := record.keys() - set(schema.COLUMNS[table]):
-            raise ValueError(f"written by a newer recorder: {len(unknown)} columns are not known")
-        if action == UPDATE and table != "downloads":
-            raise ValueError("no record of telemetry: its table or change is not known")
-        makers = self._makers
-        maker = makers.get(run_id) or makers.setdefault(run_id, Rows(run_id, self._privacy))
-        self._done.runs.add(maker.run_id)
-        row = maker.make(Event(table, 0.0, record if ts is None else {**record, "ts": ts}, action))
-        if not action and ts is None and "ts" in schema.COLUMNS[table]:
-            raise ValueError("no ts")
-        return writer, position, row
+            counts = self._load(path, chunk)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        # Not before they are stored.
+        self._done.rows += counts[0]
+        self._done.known += counts[1]
+        self._done.set_aside += counts[2]
+        self._done.unfinished += counts[3]
 
-    def _set_aside(self, name: str, number: int, line: bytes, reason: str) -> int:
-        digest = hashlib.sha256(line).hexdigest()
+    def _load(self, path: str, chunk: list[Line]) -> tuple[int, int, int, int]:
+        records: list[Record] = []
+        aside = unfinished = 0
+        for line in chunk:
+            if line.text.isspace():
+                continue
+            try:
+                records.append(self._parse(line))
+            except _NoRecordError as error:
+                if not line.is_ended and may_grow(path):
+                    unfinished += 1  # whole the next time
+                else:
+                    aside += self._set_aside(path, line, str(error))
+        new = self._new(records)
+        refused = store_records(self._connection, new)
+        return len(new) - refused, len(records) - len(new), aside + refused, unfinished
+
+    def _new(self, records: list[Record]) -> list[Record]:
+        """Return the records that were not loaded so far, and note that they are."""
+        numbers: dict[str, set[int]] = {}
+        for writer, number, _ in records:
+            numbers.setdefault(writer, set()).add(number)
+        new = {w: loaded.add(self._connection, w, of_it) for w, of_it in numbers.items()}
+        found = []
+        for record in records:
+            if record.number in new[record.writer]:
+                new[record.writer].remove(record.number)  # a chunk may hold a record twice
+                found.append(record)
+        return found
+
+    def _parse(self, line: Line) -> Record:
+        if line.is_too_long:
+            raise _NoRecordError(f"longer than {LONGEST:,} bytes")
+        try:
+            record = json.loads(line.text)
+        except (ValueError, RecursionError):
+            raise _NoRecordError("not JSON") from None
+        if not isinstance(record, dict):
+            raise _NoRecordError("not a JSON object")
+        table, action = record.pop("table", None), record.pop("change", "")
+        writer, number = record.pop("writer", None), record.pop("number", None)
+        run_id = record.pop("run_id", None)
+        # Any of these may be anything that JSON has: a list or an object cannot even be looked up.
+        if not isinstance(table, str) or table not in schema.COLUMNS:
+            raise _NoRecordError("no record of telemetry: its table is not known")
+        if action != "" and (action != UPDATE or table != "downloads"):
+            raise _NoRecordError("no record of telemetry: its change is not known")
+        if not _is_name(writer) or type(number) is not int or number not in loaded.NUMBERS:
+            raise _NoRecordError("no writer or number, by which it could be told from others")
+        if not isinstance(run_id, str) or not run_id:
+            raise _NoRecordError("no run_id")
+        if unknown := record.keys() - set(schema.COLUMNS[table]):
+            raise _NoRecordError(
+                f"written by a newer recorder: {len(unknown)} columns are not known"
+            )
+        if not _is_time(record.get("ts")):
+            record["ts"] = None
+            if schema.TABLES[table].get("ts", "").endswith("NOT NULL"):
+                raise _NoRecordError("no ts, or one that is no number")
+        self._rows.run_id = self._privacy.name(run_id)
+        self._done.runs.add(self._rows.run_id)
+        # Given as the event's time as well, which fills the column where a record has none.
+        row = self._rows.make(Event(table, record["ts"], record, action))
+        return Record(writer, number, row)
+
+    def _set_aside(self, path: str, line: Line, reason: str) -> int:
+        digest = line.digest or hashlib.sha256(line.text).hexdigest()
+        # A name of a file need not be UTF-8.
+        name = os.fsencode(Path(path).name).decode("utf-8", "replace")
         added = self._connection.execute(
             "INSERT OR IGNORE INTO jsonl_set_aside VALUES (?, ?, ?, ?)",
-            (digest, name, number, reason),
+            (digest, name, line.number, reason),
         )
         return added.rowcount
-
-
-class Ranges:
-    """Numbers of records, as ranges: all that one writer wrote is most often one of them."""
-
-    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
-        self._ranges = [list(pair) for pair in ranges]
-
-    @classmethod
-    def of(cls, connection: sqlite3.Connection, writer: str) -> Ranges:
-        """Return what was loaded of a writer."""
-        asked = "SELECT first, last FROM jsonl_loaded WHERE writer = ? ORDER BY first"
-        return cls(connection.execute(asked, (writer,)).fetchall())
-
-    def add(self, number: int) -> bool:
-        """Add a number; False if it was there."""
-        ranges = self._ranges
-        # From the end, where nearly every number goes.
-        at = len(ranges)
-        while at and ranges[at - 1][0] > number:
-            at -= 1
-        if at and number <= ranges[at - 1][1]:
-            return False
-        ranges.insert(at, [number, number])
-        if at + 1 < len(ranges) and ranges[at + 1][0] == number + 1:
-            ranges[at][1] = ranges.pop(at + 1)[1]
-        if at and ranges[at - 1][1] == number - 1:
-            ranges[at - 1][1] = ranges.pop(at)[1]
-        return True
-
-    def save(self, connection: sqlite3.Connection, writer: str) -> None:
-        """Store what was loaded of a writer."""
-        connection.execute("DELETE FROM jsonl_loaded WHERE writer = ?", (writer,))
-        connection.executemany(
-            "INSERT INTO jsonl_loaded VALUES (?, ?, ?)",
-            [(writer, first, last) for first, last in self._ranges],
-        )
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -224,25 +203,21 @@ def _open(path: Path) -> sqlite3.Connection:
         schema.enable_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         schema.ensure_schema(connection)
-        connection.execute(_PROGRESS)
-        connection.execute(_ASIDE)
+        for table in (loaded.TABLE, changes.TABLE, _ASIDE):
+            connection.execute(table)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _read(path: str) -> IO[bytes]:
-    if path == "-":
-        return sys.stdin.buffer
-    if path.endswith(".gz"):
-        return gzip.open(path)  # type: ignore[return-value]
-    return Path(path).open("rb")
+def _is_name(value: object) -> bool:
+    """Tell whether SQLite can store and compare a writer's name: a lone surrogate has no UTF-8."""
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME:
+        return False
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def _missing(connection: sqlite3.Connection) -> int:
-    (missing,) = connection.execute(
-        "SELECT coalesce(sum(last_of_all - loaded), 0) FROM (SELECT max(last) AS last_of_all, "
-        "sum(last - first + 1) AS loaded FROM jsonl_loaded GROUP BY writer)"
-    ).fetchone()
-    return int(missing)
+def _is_time(value: object) -> bool:
+    """Tell whether a value is a finite number: JSON of Python's may hold NaN and endless digits."""
+    return type(value) in {int, float} and -_MOST <= value <= _MOST  # type: ignore[operator]

@@ -56,6 +56,7 @@ _STATEMENTS: Final = {
         "FROM downloads WHERE run_id = :run_id AND artifact_id = :artifact_id)"
     ),
 }
+_REWRITE: Final = f"UPDATE downloads SET {', '.join(f'{c} = ?' for c in _DOWNLOADS)} WHERE id = ?"
 #: What is wrong with a row, not with the file.
 _REFUSALS: Final = (sqlite3.IntegrityError, sqlite3.InterfaceError, UnicodeError, OverflowError)
 _STATUS: Final = _STATEMENTS[schema.STATUS_TABLE, ""]
@@ -182,6 +183,11 @@ def store(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
             refused += len(batch)
         connection.execute("RELEASE batch")
     return refused
+
+
+def rewrite(connection: sqlite3.Connection, row_id: int, row: Row) -> bool:
+    """Give a stored download these values, NULL too; False if the file refuses them."""
+    return not _refuses(connection, _REWRITE, (*row.values, row_id))
 
 
 def _refuses(connection: sqlite3.Connection, statement: str, values: Any) -> bool:
