@@ -6,8 +6,9 @@ put together anew from all that is known: in the order of their numbers, which i
 
 Numbers of different writers say nothing about each other. A writer's change is of its own latest
 download of the artifact before it; only where it has none, of the latest by time of the others'.
-Of a run_summary the writer that speaks of the latest time has the last word, field by field. A
-recorder that writes into SQLite itself goes by what comes last, also between writers.
+Of a run_summary the first start and the last end count, and of other fields the word of the writer
+that speaks of the latest time. A recorder that writes into SQLite itself goes by what comes last,
+also between writers.
 """
 
 from __future__ import annotations
@@ -128,13 +129,19 @@ def _change(connection: sqlite3.Connection, run_id: str, artifact_id: str) -> in
 
 
 def _summary(connection: sqlite3.Connection, run_id: str) -> Row:
-    """Put the row of a run together."""
+    """Put the row of a run together: from its first start to its last end."""
     of_writers: dict[str, dict[str, Any]] = {}
+    times: dict[str, list[float]] = {"started_at": [], "finished_at": []}
     for writer, _, _, text in connection.execute(_SELECT, ("run_summary", run_id, "")):
-        of_writers.setdefault(writer, {}).update(json.loads(text))
+        fields = json.loads(text)
+        of_writers.setdefault(writer, {}).update(fields)
+        for name, found in times.items():
+            found += [fields[name]] if name in fields else []
     whole: dict[str, Any] = {}
     for fields in sorted(of_writers.values(), key=_latest_time):  # of equal times by writer
         whole.update(fields)
+    whole["started_at"] = min(times["started_at"], default=None)
+    whole["finished_at"] = max(times["finished_at"], default=None)
     return _row("run_summary", run_id, "", whole)
 
 

@@ -177,8 +177,10 @@ class _Replay:
             )
         if not _is_time(record.get("ts")):
             record["ts"] = None
-            if schema.TABLES[table].get("ts", "").endswith("NOT NULL"):
+            if schema.TABLES.get(table, {}).get("ts", "").endswith("NOT NULL"):
                 raise _NoRecordError("no ts, or one that is no number")
+        if table == schema.STATUS_TABLE:
+            record["writer"] = writer  # its own column too
         self._rows.run_id = self._privacy.name(run_id)
         self._done.runs.add(self._rows.run_id)
         # Given as the event's time as well, which fills the column where a record has none.

@@ -50,7 +50,15 @@ _STATEMENTS: Final = {
     ("run_summary", ""): _upsert(
         "run_summary", schema.COLUMNS["run_summary"], "run_id", started_at="min", finished_at="max"
     ),
-    (schema.STATUS_TABLE, ""): _upsert(schema.STATUS_TABLE, tuple(schema.STATUS), "writer"),
+    # What it counts only grows, in whatever order its words arrive.
+    (schema.STATUS_TABLE, ""): _upsert(
+        schema.STATUS_TABLE,
+        tuple(schema.STATUS),
+        "writer",
+        **dict.fromkeys(
+            ("updated_at", "events", "dropped", "damaged_values", "call_s", "writer_cpu_s"), "max"
+        ),
+    ),
     ("downloads", UPDATE): (
         f"UPDATE downloads SET {_keep(_UPDATED, ':{name}')} WHERE id = (SELECT max(id) "
         "FROM downloads WHERE run_id = :run_id AND artifact_id = :artifact_id)"
