@@ -8,7 +8,7 @@ import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final, NamedTuple, cast
 
 #: Bytes of a line that may be a record. What the recorder writes of the longest values is a fifth
 #: of it; a longer line is not kept in memory.
@@ -43,7 +43,7 @@ def open_lines(path: str) -> IO[bytes]:
     if path == "-":
         return sys.stdin.buffer
     if path.endswith(".gz"):
-        return gzip.open(path)  # type: ignore[return-value]
+        return cast(IO[bytes], gzip.open(path))
     return Path(path).open("rb")
 
 

@@ -222,4 +222,6 @@ def _is_name(value: object) -> bool:
 
 def _is_time(value: object) -> bool:
     """Tell whether a value is a finite number: JSON of Python's may hold NaN and endless digits."""
-    return type(value) in {int, float} and -_MOST <= value <= _MOST  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -_MOST <= value <= _MOST

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 from pybreaker import STATE_CLOSED, STATE_HALF_OPEN, STATE_OPEN, CircuitBreakerStorage
 
@@ -237,9 +237,9 @@ def _fields(row: Row) -> dict[str, str | float]:
     return {name: value for name, value in row._asdict().items() if value is not None}
 
 
-def _number(value: object) -> float:
+def _number(value: Any) -> float:
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)
     except (TypeError, ValueError):
         return 0.0
     return number if abs(number) < 1e12 else 0.0
