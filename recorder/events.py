@@ -22,8 +22,9 @@ class HttpEvent(TypedDict, total=False):
 
     ``ts`` is Unix time in seconds, now when left out, as in every event. ``url`` is never
     stored, only its hash; ``url_hash`` is for callers that have hashed it already. ``status`` is
-    None when the call raised, and ``error`` then names the exception's class. ``sample_weight``
-    is how many requests the row stands for.
+    None when the call raised, and ``error`` then names the exception's class; an exception may be
+    given there, of which the class is kept. ``sample_weight`` is how many requests the row stands
+    for.
     """
 
     host: Required[str]
@@ -43,7 +44,7 @@ class HttpEvent(TypedDict, total=False):
     breaker_state: str | None
     breaker_recorded: BreakerOutcome | None
     elapsed_ms: float | None
-    error: str | None
+    error: str | BaseException | type[BaseException] | None
 
 
 class RateEvent(TypedDict, total=False):

@@ -193,7 +193,7 @@ class Breakers:
         recorder: takes a row for every transition.
         fail_max: failures in a row that open a breaker.
         reset_timeout_s: seconds after which one request may try the host again.
-        store: where the breakers' state is kept.
+        store: where the breakers' state is kept; this process's memory when left out.
 
     Raises:
         SettingsError: the store cannot keep breakers, or needs a library that is not installed.
@@ -205,10 +205,10 @@ class Breakers:
         *,
         fail_max: int = 5,
         reset_timeout_s: float = 60.0,
-        store: Store = Store(),  # noqa: B008 - immutable
+        store: Store | None = None,
     ) -> None:
         self._recorder, self._fail_max, self._reset_timeout_s = recorder, fail_max, reset_timeout_s
-        self._shared = open_breakers(store)
+        self._shared = open_breakers(store or Store())
         self._hosts: dict[str, _Host] = {}
         self._lock = threading.Lock()
 

@@ -133,7 +133,7 @@ def say_everywhere(recorder: Recorder, text: str) -> None:
         if "metadata" in columns:
             call(metadata={text: [text, {"deep": text, "token": SECRET}], "n": 1})
             call(metadata=json.dumps({"why": text}))
-    recorder.http_event(host=text, role="artifact", url=text, error=ValueError(text))  # type: ignore
+    recorder.http_event(host=text, role="artifact", url=text, error=ValueError(text))
     recorder.update_download(artifact_id=text, final_path=text)
 
 

@@ -262,7 +262,8 @@ def test_values_that_cannot_be_stored_become_null_and_are_counted(
         for _ in range(2):
             recorder.rate_event(host=strange, action="acquire", delay_ms=float("nan"))
         recorder.http_event(host="h", role="artifact", status=2**70, elapsed_ms=strange)
-        recorder.rate_event(host="\ud800", action=Colour.RED, colour="blue")  # type: ignore
+        wrong: Any = {"action": Colour.RED, "colour": "blue"}
+        recorder.rate_event(host="\ud800", **wrong)
     assert ask(path, "select host, action, delay_ms from rate_events") == [
         (None, "acquire", None),
         (None, "acquire", None),
@@ -299,7 +300,7 @@ def test_values_of_other_types_are_stored_as_what_they_mean(tmp_path: Path) -> N
     }
     with TelemetryWriter(path, "run") as recorder:
         recorder.download(**values)
-        recorder.http_event(host="h", role="artifact", from_cache=True, error=ValueError("x"))  # type: ignore
+        recorder.http_event(host="h", role="artifact", from_cache=True, error=ValueError("x"))
     columns = "artifact_id, ts, final_path, content_length, elapsed_ms, metadata"
     assert ask(path, f"select {columns} from downloads") == [
         (

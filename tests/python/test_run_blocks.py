@@ -139,7 +139,8 @@ def test_nothing_strange_takes_the_place_of_the_error(tmp_path: Path) -> None:
         run.artifact("a") as artifact,
         artifact.attempt("x"),
     ):
-        artifact.saved(Strange())  # type: ignore
+        strange: Any = Strange()
+        artifact.saved(strange)
         raise Strange
     path = tmp_path / "t.sqlite3"
     assert ask(path, "select outcome, reason from fallback_attempts") == [("error", "Strange")]
