@@ -99,7 +99,7 @@ def check_integrity(file: Examined) -> Iterator[Finding]:
         yield Finding(
             "integrity",
             "unknown",
-            f"{name} takes longer than {file.budget_s:g} s, which a writer should not wait",
+            f"{name} takes longer than {file.budget_s:g} s, the limit on a file in use",
             "doctor --deep, on a copy or between two runs",
         )
         return

@@ -94,8 +94,9 @@ def _times(file: Examined, table: Table) -> tuple[Any, ...]:
     missing = "at is not null and " if table.name.lower() == "downloads" else ""
     rows = file.scope(table, f"{at} as at, {seconds(at)} as s")
     return file.ask(
-        f"select count(*), total({missing}s is null), total(typeof(at) = 'text'), "
-        f"total(s > ?), total(s < ?), max(s), min(s) from {rows}",
+        f"select count(*), count(iif({missing}s is null, 1, null)), "
+        "count(iif(typeof(at) = 'text', 1, null)), count(iif(s > ?, 1, null)), "
+        f"count(iif(s < ?, 1, null)), max(s), min(s) from {rows}",
         [time.time() + AHEAD_S, EARLIEST_S],
     )[0]
 

@@ -76,6 +76,7 @@ class Warehouse:
                 "select id from ducklake_current_snapshot('lake')"
             ).fetchone()
         except ENGINE_ERRORS as error:
+            self.lake = None
             return Finding("warehouse", "bad", f"{place}: {one_line(error)}",
                            "docs/runbooks/exporter.md: data is stale, builds fail")  # fmt: skip
         age = (datetime.now(UTC) - row[0]).total_seconds() if row else 0.0

@@ -71,7 +71,7 @@ def _made(name: str, check: Check, file: Examined) -> list[Finding]:
     try:
         findings.extend(check(file))
     except TooLong:
-        found = f"takes longer than {file.budget_s:g} s, which a writer should not wait"
+        found = f"takes longer than {file.budget_s:g} s, the limit on a file in use"
         findings.append(Finding(name, "unknown", found, "doctor --deep, between two runs"))
     except (sqlite3.Error, OSError) as error:
         findings.append(Finding(name, "unknown", *_trouble(error)))
