@@ -139,7 +139,7 @@ def test_a_planted_problem_is_named(
         (c, s) == (check, status) and f.partition(found)[1] for c, s, f in named
     ), named  # fmt: skip
     # and nothing else is made of it, but for what follows from it
-    follows = {"ids", "columns", "indexes", "overhead", "times", "runs"}
+    follows = {"order", "ids", "columns", "indexes", "overhead", "times", "runs"}
     assert {c for c, _, _ in named} <= {check} | follows
     assert "t0ps" not in str(named)
 
@@ -289,21 +289,27 @@ def test_the_warehouse_none_current_behind_and_stale(tool: Tool, tmp_path: Path)
     )  # fmt: skip
     assert found["rejected rows"] == ("bad", rejected.format("as loaded"))
 
-    make(db, EVENT.format(START))
-    project = copy_of_project(tmp_path)
-    found = shown("--project-dir", project)
-    assert found["loaded"][0] == "warning"
-    assert found["loaded"][1].startswith("1 row newer than what is published: http_events 1")
+    found = shown("--project-dir", copy_of_project(tmp_path))
     assert found["models"][0] == "warning"
     assert found["models"][1].startswith("models changed since the marts were built")
 
+    make(db, EVENT.format(START))
+    found = shown()
+    assert found["loaded"][0] == "warning"
+    assert found["loaded"][1].startswith("1 row newer than what is published: http_events 1")
+    assert found["rejected rows"] == (
+        "bad", "1 of 103, as they would be loaded: http_events 1 (no usable time)",
+    )  # fmt: skip
+
     code = (
         "import sys; from pathlib import Path; from exporter.lock import Lock\n"
-        "Lock(Path(sys.argv[1])).acquire(print); print(flush=True); sys.stdin.read()"
+        "lock = Lock(Path(sys.argv[1])); lock.acquire(print); print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "warehouse")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
