@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exporter import __version__, jsonl, output
+from exporter import __version__, doctor, jsonl, output
 from exporter.errors import TelemetryError, UsageError, one_line
 from exporter.process import without_pandas
 from exporter.progress import progress
@@ -322,6 +322,7 @@ def serve(
 
 
 app.command(epilog=jsonl.EXAMPLE)(jsonl.load_jsonl)
+app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 
 
 def _names(db: list[str] | None) -> list[str]:

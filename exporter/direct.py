@@ -109,7 +109,7 @@ def opened(
     """
     models = Models(compiled_models.read_text())
     paths, missing = expand(names)
-    with _attached(paths) as (connection, probe):
+    with attached_in_memory(paths) as (connection, probe):
         skipped = [*missing, *probe.skipped]
         if not probe.sources:
             raise SourceError(unreadable(names, skipped))
@@ -142,7 +142,7 @@ def runs_of(
     runs: dict[str, dict[str, float]] = {}
     skipped: list[Skipped] = []
     for start in range(0, len(paths), CHUNK_FILES):
-        with _attached(paths[start : start + CHUNK_FILES]) as (connection, probe):
+        with attached_in_memory(paths[start : start + CHUNK_FILES]) as (connection, probe):
             for source in probe.sources:
                 try:
                     runs[source.path] = runs_of_file(connection, source, by_models)
@@ -153,7 +153,7 @@ def runs_of(
 
 
 @contextmanager
-def _attached(
+def attached_in_memory(
     paths: Sequence[tuple[str, bool]],
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Probe]]:
     """Attach files to a database in memory."""

@@ -109,7 +109,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         return "  ".join(fitted).rstrip()
 
     out = sys.stdout
-    if out.isatty() and sum(widths) + 2 * len(widths) - 2 > _console().width:
+    if out.isatty() and sum(widths) + 2 * len(widths) - 2 > console_out().width:
         names = max(map(cell_len, columns), default=0)
         for number, row in enumerate(texts[1:], 1):
             out.write(f"{bold}row {number}{plain_again}\n")
@@ -122,7 +122,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _has_colour() -> bool:
-    console = _console()
+    console = console_out()
     return bool(console.is_terminal and not console.no_color and console.color_system)
 
 
@@ -130,7 +130,7 @@ def print_summary(summary: Summary, source: str) -> None:
     """Print one run's verdicts: each SLO's value, target, distance and sample, worst first."""
     from rich.text import Text
 
-    console = _console()
+    console = console_out()
     run = summary.run
     verdict = ("PASSED", "bold green") if summary.passed else ("FAILED", "bold red")
     console.print(
@@ -213,9 +213,11 @@ def print_runs(rows: Sequence[Row]) -> None:
             _amount(row["yield_pct"], "%"),
             Text(text, style=style),
         )
-    _console().print(table)
+    console_out().print(table)
     if any(not row["is_finished"] for row in rows):
-        _console().print(Text("… no end recorded: under way, or it stopped half-way", style="dim"))
+        console_out().print(
+            Text("… no end recorded: under way, or it stopped half-way", style="dim")
+        )
 
 
 def _print_worst_hosts(console: Any, summary: Summary) -> None:
@@ -250,7 +252,8 @@ def _print_worst_hosts(console: Any, summary: Summary) -> None:
     console.print(table)
 
 
-def _console() -> Any:
+def console_out() -> Any:
+    """Return where text for people goes."""
     from rich.console import Console
 
     # a pipe gets whole lines: only a terminal has a width to keep to

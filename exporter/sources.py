@@ -141,10 +141,10 @@ def attached(
         try:
             for number, (path, named) in enumerate(paths):
                 alias = f"source_{number}"
-                reason = _refusal(path)
+                reason = refusal(path)
                 if reason is None:
                     try:
-                        file = _openable(path, Path(aside) / str(number))
+                        file = openable(path, Path(aside) / str(number))
                         connection.execute(
                             f"attach {literal(file)} as {alias} (type sqlite, read_only)"
                         )
@@ -169,7 +169,7 @@ def path_id(path: str, number: int = 0) -> str:
     return sha256(os.fsencode(path) + suffix).hexdigest()[:16]
 
 
-def _refusal(path: str) -> str | None:
+def refusal(path: str) -> str | None:
     """Return why a file is not even worth opening, or None."""
     if not os.path.exists(path):
         return "no such file"
@@ -189,7 +189,7 @@ def _refusal(path: str) -> str | None:
     return None
 
 
-def _openable(path: str, aside: Path) -> str:
+def openable(path: str, aside: Path) -> str:
     """Return a path SQLite can open: a copy when a WAL file lies in a folder we cannot write to."""
     with Path(path).open("rb") as file:
         is_wal = file.read(20)[18:20] == b"\x02\x02"

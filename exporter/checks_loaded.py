@@ -1,0 +1,149 @@
+"""Checks of a file against what the warehouse has of it: rows not loaded yet, rows rejected.
+
+DuckDB reads the file here: see `exporter.examine` for why nothing else may in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from exporter import warehouse
+from exporter.checks_warehouse import Warehouse
+from exporter.errors import TelemetryError, one_line
+from exporter.findings import Finding, good, plural
+from exporter.load_plan import Marks, SourceFailed
+from exporter.raw_schema import TABLES
+from exporter.raw_sql import ENGINE_ERRORS
+from exporter.rejections import Rejected, rejected_in_file, rejected_in_warehouse
+from exporter.sources import Source, attached
+
+#: Rows of a file of which the models' rule is tried at once: a second or two.
+TRIED_ROWS: Final = 500_000
+#: Share of a table's rows whose loss falsifies figures.
+REJECTED_BAD: Final = 0.01
+_RUN: Final = "docstokg-telemetry run --db FILE"
+
+
+def check_loaded(store: Warehouse, path: str, deep: bool) -> Iterator[Finding]:
+    """Compare a file that can be read with what was loaded of it, and count rejected rows."""
+    lake = store.lake
+    connection = lake if lake is not None else warehouse.connect(("sqlite_scanner",))
+    try:
+        with attached(connection, [(path, True)]) as probe:
+            if not probe.sources:
+                reason = probe.skipped[0].reason if probe.skipped else "it cannot be read"
+                for check in ("loaded", "rejected rows"):
+                    yield Finding(check, "unknown", f"the loader skips this file: {reason}",
+                                  "see what is bad about it above")  # fmt: skip
+                return
+            source = probe.sources[0]
+            new: dict[str, int] | None = None
+            file_id = None
+            if lake is not None:
+                marks = Marks(lake)
+                source = marks.identify(source)
+                new = _new_rows(lake, marks, source)
+                file_id = source.file_id if new is not None else None
+            yield _loaded(lake, source, new)
+            is_loaded = new is not None and not any(new.values())
+            yield _rejected(connection, source, file_id if is_loaded else None, deep, store.project)
+    except (*ENGINE_ERRORS, SourceFailed, OSError) as error:
+        for check in ("loaded", "rejected rows"):
+            yield Finding(check, "unknown", one_line(error), f"see what {_RUN} says of it")
+    finally:
+        if lake is None:
+            connection.close()
+
+
+def _rejected(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    file_id: str | None,
+    deep: bool,
+    project: Path | None,
+) -> Finding:
+    check = "rejected rows"
+    try:
+        if file_id is not None:
+            found, where = rejected_in_warehouse(connection, file_id), "as loaded"
+        else:
+            rows = _estimate(connection, source)
+            if rows > TRIED_ROWS and not deep:
+                why = f"not loaded yet, and {rows:,} rows are too many to try in a few seconds"
+                return Finding(check, "unknown", why, f"{_RUN}; or doctor --deep")
+            found, where = (
+                rejected_in_file(source.path, project),
+                "as they would be loaded",
+            )
+    except (TelemetryError, *ENGINE_ERRORS) as error:
+        return Finding(check, "unknown", one_line(error), f"see what {_RUN} says")
+    return _judged(found, where)
+
+
+def _judged(found: Rejected, where: str) -> Finding:
+    count, total = sum(found.rejected.values()), sum(found.rows.values())
+    if not count:
+        return good("rejected rows", f"none of {total:,}, {where}")
+    by_table = {t: sum(n for (name, _), n in found.rejected.items() if name == t) for t in TABLES}
+    share = max(n / max(found.rows.get(table, n), 1) for table, n in by_table.items())
+    listed = ", ".join(
+        f"{table} {number:,} ({reason})"
+        for (table, reason), number in sorted(found.rejected.items(), key=lambda i: -i[1])
+    )
+    return Finding(
+        "rejected rows",
+        "bad" if share > REJECTED_BAD else "warning",
+        f"{count:,} of {total:,}, {where}: {listed}",
+        "docs/runbooks/data-quality.md: rejected rows",
+    )
+
+
+def _new_rows(
+    lake: duckdb.DuckDBPyConnection, marks: Marks, source: Source
+) -> dict[str, int] | None:
+    """Return by table how many rows are not loaded yet; None where nothing of the file is."""
+    known = lake.execute(
+        "select count(*) from lake.raw.source_files where file_id = ?", [source.file_id]
+    ).fetchone()
+    if not known or not known[0]:
+        return None
+    plans = {table: marks.plan(source, table) for table in source.tables}
+    return {table: plan.new_rows for table, plan in plans.items() if plan is not None}
+
+
+def _loaded(
+    lake: duckdb.DuckDBPyConnection | None, source: Source, new: dict[str, int] | None
+) -> Finding:
+    if lake is None or new is None:
+        why = "nothing is published" if lake is None else "the warehouse has no row of this file"
+        return Finding("loaded", "warning", why, _RUN)
+    ids = lake.execute(
+        "select table_name, last_id from lake.meta.watermarks where file_id = ? order by 1",
+        [source.file_id],
+    ).fetchall()
+    upto = ", ".join(f"{table} {last:,}" for table, last in ids) or "its tables keep no ids"
+    if waiting := {table: number for table, number in new.items() if number}:
+        listed = ", ".join(f"{table} {number:,}" for table, number in waiting.items())
+        return Finding(
+            "loaded",
+            "warning",
+            f"{plural(sum(waiting.values()), 'row')} newer than what is published: {listed}; "
+            f"loaded up to id: {upto}",
+            _RUN,
+        )
+    return good("loaded", f"up to id: {upto}")
+
+
+def _estimate(connection: duckdb.DuckDBPyConnection, source: Source) -> int:
+    total = 0
+    for shape in source.tables.values():
+        sql = f"select count(*) as n from {shape.name}"
+        row = connection.execute(
+            "select try_cast(n as bigint) from sqlite_query(?, ?)", [source.alias, sql]
+        ).fetchone()
+        total += int(row[0] or 0) if row else 0
+    return total

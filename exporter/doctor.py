@@ -1,0 +1,201 @@
+"""The command that examines telemetry files, the warehouse and the machine, and names remedies."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from exporter.errors import UsageError
+from exporter.findings import Finding, Report, as_json, counted, from_json
+from exporter.progress import progress
+
+EXAMPLE: Final = "Example: docstokg-telemetry doctor --db 'runs/*/manifest.sqlite3' --strict"
+_PACKAGES: Final = Path(__file__).resolve().parents[1]
+
+
+def doctor(
+    db: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--db",
+            metavar="FILE|DIR|GLOB",
+            help="Telemetry of the crawler; may be repeated; quote a glob; without it, "
+            "DOCSTOKG_TELEMETRY_DB_PATH.",
+        ),
+    ] = None,
+    output_format: Annotated[
+        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
+    ] = "text",
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep", help="Look at every row, and compare indexes; minutes for a large file."
+        ),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Let warnings, and what is unknown, exit with 1 too.")
+    ] = False,
+    project_dir: Annotated[
+        Path | None, typer.Option("--project-dir", help="Your own copy of the dbt project.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say what was found where all is good, too.")
+    ] = False,
+) -> None:
+    """Examine telemetry files, the warehouse and the machine; name what is not good, and why."""
+    if output_format not in {"text", "json"}:
+        raise UsageError("--output-format is text or json")
+    reports = examine(_names(db), deep, project_dir)
+    if output_format == "json":
+        from exporter.render import print_json
+
+        print_json(as_json(reports))
+    else:
+        from exporter.render_findings import print_reports
+
+        print_reports(reports, verbose)
+    counts = counted(reports)
+    failing = counts["bad"] + (counts["warning"] + counts["unknown"] if strict else 0)
+    raise typer.Exit(1 if failing else 0)
+
+
+def _names(db: list[str] | None) -> list[str]:
+    if db and not all(db):
+        raise UsageError("--db is empty: name a file, a folder or a quoted glob")
+    named = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
+    names = list(db) if db else [named] if named else []
+    if not names:
+        raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
+    return names
+
+
+def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Report]:
+    """Return what all checks find, the files first, in the order in which they were named.
+
+    Args:
+        names: files, folders and globs.
+        deep: look at everything, however long it takes.
+        project: the analyst's own copy of the dbt project.
+    """
+    from exporter import checks_machine, checks_warehouse
+    from exporter.checks_loaded import check_loaded
+    from exporter.sources import expand
+
+    paths, missing = expand(names)
+    reports = [
+        Report(skip.path, [Finding("file", "bad", skip.reason, _remedy(skip.reason))])
+        for skip in missing
+    ]
+    with (
+        progress("examining", verbose=False) as (_, step),
+        closing(checks_warehouse.Warehouse(project)) as store,
+    ):
+        # before anything is compiled, which makes the warehouse's folder
+        shared = [*store.check(), *checks_machine.check([path for path, _ in paths])]
+        with tempfile.TemporaryDirectory(prefix="docstokg-") as aside, Examiner() as examiner:
+            for number, (path, _) in enumerate(paths):
+                step(path, number, len(paths))
+                findings = _examine(examiner, path, Path(aside) / str(number), deep)
+                if findings[0].status == "good":
+                    findings += check_loaded(store, path, deep)
+                reports.append(Report(path, [_about(path, found) for found in findings]))
+    return [*reports, Report(None, shared)]
+
+
+def _about(path: str, found: Finding) -> Finding:
+    """Return a finding whose remedy names the file."""
+    name = shlex.quote(path)
+    return replace(found, remedy=re.sub(r"\bFILE\b", lambda _: name, found.remedy))
+
+
+def _examine(examiner: Examiner, path: str, aside: Path, deep: bool) -> list[Finding]:
+    from exporter.sources import openable, refusal
+
+    reason = refusal(path)
+    try:
+        if reason is None:
+            return examiner.examine(path, openable(path, aside), deep)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    return [Finding("file", "bad", reason, _remedy(reason))]
+
+
+#: What to do about a file that is not even opened, by what its reason begins with.
+_REMEDIES: Final = {
+    "no such file": "correct --db; or the crawler has not made it yet",
+    "matches no file": "correct --db, and quote a glob; or the crawler has made no file yet",
+    "folder holds no": "correct --db; or the crawler has made no file yet",
+    "not a regular file": "name the file itself",
+    "empty file": "wait for the crawler's first rows; if it is a copy, copy it again",
+    "not a SQLite database": "name the file that the crawler records into",
+    "its text is UTF-16": "sqlite3 OLD .dump | sqlite3 NEW, and name the new one",
+    "Permission denied": "let this user read the file",
+}
+
+
+def _remedy(reason: str) -> str:
+    found = (remedy for start, remedy in _REMEDIES.items() if reason.startswith(start))
+    return next(found, "look at the file, its folder and its disk: ls -l, df -h")
+
+
+class Examiner:
+    """A process that reads files with Python's SQLite; begun anew should a file end it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Examiner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def examine(self, path: str, opened: str, deep: bool) -> list[Finding]:
+        """Return what the checks of one file find; the first one says whether it opened."""
+        request = json.dumps({"path": path, "opened": opened, "deep": deep})
+        process = self._process or self._begin()
+        answer = ""
+        try:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(f"{request}\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+        except BrokenPipeError:
+            pass
+        if not answer:
+            self._end()
+            code = process.returncode
+            found = f"reading it ended the process that read it (code {code})"
+            remedy = "restore the file from its backup, or: sqlite3 FILE .recover | sqlite3 NEW"
+            return [Finding("file", "bad", found, remedy)]
+        return [from_json(row) for row in json.loads(answer)]
+
+    def _begin(self) -> subprocess.Popen[str]:
+        path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "exporter.examine"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="ascii",  # JSON spells out the rest
+            env=os.environ | {"PYTHONPATH": path},
+        )
+        return self._process
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None

@@ -1,0 +1,382 @@
+"""docstokg-telemetry doctor: every planted problem is named, with its number and a remedy."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter import checks_file, checks_machine
+from exporter.checks_tables import COLUMN_COSTS, TABLE_COSTS
+from exporter.examine import CHECKS, examine
+from exporter.findings import FILE_CHECKS, SHARED_CHECKS
+from exporter.raw_schema import CAPABILITIES, TABLES
+
+from .conftest import ROOT
+from .support.runs import START, Tool, record
+from .test_hostile import copy_of_project, make
+
+#: The recorder's own figures of a run that was over long ago, as for a crawl of some minutes.
+_LONG = "update recorder_status set started_at = 1e9, updated_at = 1e9 + 100, call_s = 0.5;"
+
+
+def good_file(path: Path, script: str = "") -> Path:
+    """Record a run in which nothing is wrong, then plant what a script does."""
+    record(path, "run")
+    make(path, _LONG + script)
+    return path
+
+
+def not_good(path: Path, deep: bool = False) -> list[tuple[str, str, str]]:
+    """Return (check, status, found) of what is not good about a file."""
+    findings = examine(str(path), str(path), deep)
+    assert all(f.remedy for f in findings if f.status != "good")
+    return [(f.check, f.status, f.found) for f in findings if f.status != "good"]
+
+
+def doctor(tool: Tool, *arguments: object) -> dict[str, Any]:
+    """Run the command; return its JSON."""
+    done = tool("doctor", *arguments, "--output-format", "json")
+    assert done.returncode in (0, 1), done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (1 if found["counts"]["bad"] else 0)
+    return found
+
+
+def test_nothing_is_wrong_with_a_good_file(tmp_path: Path) -> None:
+    db = good_file(tmp_path / "t.sqlite3")
+    findings = examine(str(db), str(db), False)
+    assert {f.check: f.status for f in findings} == {
+        name: "good" for name in FILE_CHECKS if name not in ("loaded", "rejected rows")
+    }
+    found = {f.check: f.found for f in findings}
+    assert found["tables"] == (
+        "all 6, rows: http_events 40, rate_events 0, breaker_transitions 0, "
+        "fallback_attempts 40, downloads 20, run_summary 1"
+    )
+    assert found["recorder"] == "101 events of 1 writer, none dropped"
+    assert found["overhead"].startswith("recorder calls take 0.50% of run run")
+    assert not_good(db, deep=True) == []
+
+
+NOW = "unixepoch('now')"
+EVENT = "insert into http_events (run_id, ts) values ('run', {})"
+PLANTED = [
+    ("format", "warning", "journal mode delete", "pragma journal_mode = delete"),
+    ("tables", "warning", "fallback_attempts is missing: ttfp", "drop table fallback_attempts"),
+    ("tables", "warning", "rate_events is a view, which is not read",
+     "drop table rate_events; create view rate_events as select 1 as id"),
+    ("columns", "warning", "downloads lacks final_path: corruption_count is NULL",
+     "alter table downloads drop column final_path"),
+    ("columns", "bad", "rate_events lacks run_id: all its rows are rejected",
+     "drop index idx_rate_events_run_id_ts; alter table rate_events drop column run_id"),
+    ("indexes", "warning", "http_events has no index on (run_id, ts)",
+     "drop index idx_http_events_run_id_ts; with recursive n(i) as (select 1 union all select i + 1"
+     f" from n where i < 50000) insert into http_events (run_id, ts) select 'run', {START} from n"),
+    ("ids", "warning", "rate_events: id without AUTOINCREMENT",
+     "drop table rate_events; create table rate_events (id integer primary key, run_id text,"
+     " ts real, host, role, action, delay_ms, max_delay_ms)"),
+    ("ids", "warning", "rate_events: id is not an INTEGER PRIMARY KEY",
+     "drop table rate_events; create table rate_events (id text primary key, run_id text, ts real)"
+     " without rowid"),
+    ("schema version", "warning", "version 99, this program knows",
+     "update recorder_schema set version = 99"),
+    ("times", "bad", "1 of 41 rows in http_events lie in the future, the latest at 2",
+     EVENT.format(f"{NOW} + 86400")),
+    ("times", "bad", "1 of 41 rows in http_events lie before 2000, the earliest at 1970-01-01",
+     EVENT.format("5")),
+    ("times", "bad", "2 of 42 rows in http_events have no time that can be read",
+     EVENT.format("'soon'") + ", ('run', x'00ff')"),
+    ("order", "warning", "http_events: time goes back 1 time within a run in 42 rows, by up to "
+     "100.0 s (id 42)", EVENT.format(START + 200) + f", ('run', {START + 100})"),
+    ("runs", "bad", "1 run end before they start, run by 5.0 s",
+     "update run_summary set finished_at = started_at - 5"),
+    ("runs", "warning", "1 run of 1 have no end, and no event for over",
+     "update run_summary set finished_at = null"),
+    ("recorder", "bad", "50 of 101 events were dropped by 1 writer; first error: disk full",
+     "update recorder_status set dropped = 50, first_error = 'disk full'"),
+    ("recorder", "warning", "1 of 101 events were dropped",
+     "update recorder_status set dropped = 1"),
+    ("recorder", "warning", "7 values fitted no column",
+     "update recorder_status set damaged_values = 7"),
+    ("recorder", "unknown", "no recorder_status", "drop table recorder_status"),
+    ("overhead", "bad", "recorder calls take 6.00% of run run",
+     "update recorder_status set call_s = 6"),
+    ("overhead", "warning", "recorder calls take 2.00%", "update recorder_status set call_s = 2"),
+    ("overhead", "unknown", "no run recorded for 10 s or more (the longest: 3.0 s)",
+     "update recorder_status set updated_at = started_at + 3"),
+    ("privacy", "bad", "http_events.error: 1 of 40 rows hold a URL, query string or credential, "
+     "for example in row 3", "update http_events set error = 'no https://x/?k=t0ps' where id = 3"),
+    ("privacy", "bad", "downloads.metadata: 20 of 20 rows",
+     """update downloads set metadata = '{"a": {"api_key": "t0ps"}}'"""),
+    ("privacy", "bad", "downloads.artifact_id: 1 of 20 rows",
+     "update downloads set artifact_id = 'https://x/t0ps' where id = 1"),
+    ("privacy", "bad", "http_events.status: 1 of 40 rows",  # any value fits any column
+     "update http_events set status = 'nul' || char(0) || 'http://t0ps/' where id = 1"),
+    ("privacy", "bad", "http_events.host: 1 of 40 rows",
+     "update http_events set host = cast('user:t0ps@h.example' as blob) where id = 1"),
+    ("privacy", "bad", "http_events.error: 1 of 40 rows",
+     "update http_events set error = replace(hex(zeroblob(9000)), '0', 'a ') || 'token=t0ps'"
+     " where id = 1"),
+    ("privacy", "warning", "manifest.url: 1 of 1 row hold",
+     "create table manifest (url); insert into manifest values ('https://x/t0ps?a=b')"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "status", "found", "script"), PLANTED)
+def test_a_planted_problem_is_named(
+    tmp_path: Path, check: str, status: str, found: str, script: str
+) -> None:
+    db = good_file(tmp_path / "t.sqlite3", script)
+    named = not_good(db)
+    assert any(
+        (c, s) == (check, status) and f.partition(found)[1] for c, s, f in named
+    ), named  # fmt: skip
+    # and nothing else is made of it, but for what follows from it
+    follows = {"order", "ids", "columns", "indexes", "overhead", "times", "runs"}
+    assert {c for c, _, _ in named} <= {check} | follows
+    assert "t0ps" not in str(named)
+
+
+def test_sizes_of_file_log_and_free_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = good_file(tmp_path / "t.sqlite3")
+    make(db, "create table x (a); insert into x values (zeroblob(300000)); delete from x")
+    monkeypatch.setattr(checks_file, "LIMIT_BYTES", 1000)
+    monkeypatch.setattr(checks_file, "FREE_BYTES", 1000)
+    found = {check: (status, text) for check, status, text in not_good(db)}
+    assert set(found) == {"size", "free pages"}
+    assert found["size"][0] == "warning"
+    monkeypatch.setattr(checks_file, "FAR_OVER_BYTES", 1000)
+    assert ("size", "bad") in [(c, s) for c, s, _ in not_good(db)]
+    # sparse: a log that large has nothing that SQLite would read
+    with Path(f"{db}-wal").open("wb") as log:
+        log.truncate(65 << 20)
+    assert any(c == "wal" and "65.0 MB" in f for c, _, f in not_good(db))
+
+
+def test_damage_is_found(tmp_path: Path) -> None:
+    db = good_file(tmp_path / "t.sqlite3")
+    make(db, "pragma wal_checkpoint(truncate)")
+    content = bytearray(db.read_bytes())
+    content[-4096 * 4 :] = os.urandom(4096 * 4)
+    db.write_bytes(content)
+    named = not_good(db)
+    assert any((c, s) == ("integrity", "bad") for c, s, _ in named), named
+
+
+def test_only_the_newest_rows_of_a_large_table_are_looked_at(tmp_path: Path) -> None:
+    db = good_file(
+        tmp_path / "t.sqlite3",
+        "update http_events set error = 'https://x/' where id = 1; with recursive n(i) as "
+        "(select 1 union all select i + 1 from n where i < 5000) "
+        f"insert into http_events (run_id, ts) select 'run', {START} + 100 from n",
+    )
+    assert not_good(db) == []
+    (told,) = (f.found for f in examine(str(db), str(db), False) if f.check == "privacy")
+    assert "http_events the newest 5,000 of 5,040 rows" in told
+    assert [c for c, _, _ in not_good(db, deep=True)] == ["privacy"]
+
+
+def test_hostile_files_are_named_and_crash_nothing(tool: Tool, tmp_path: Path) -> None:
+    folder = tmp_path / "a b'c\n*"
+    folder.mkdir()
+    record(folder / "good.db", "good")
+    (folder / "empty.db").touch()
+    (folder / "text.db").write_text("no database at all, but long enough to be one" * 9)
+    half = (folder / "good.db").read_bytes()[:20_000]
+    (folder / "half.db").write_bytes(half)
+    make(folder / "utf16.db", "pragma encoding = 'UTF-16le'; create table http_events (id)")
+    make(
+        folder / "odd.db",
+        'create view http_events as select * from nowhere; create table "a""b\'" ("x""y");'
+        "create table downloads (rowid text, oid, _rowid_, run_id, ts, primary key (ts))"
+        " without rowid; insert into downloads values ('a', 1, 2, x'00ff', 9e999);"
+        "create table fallback_attempts (id, run_id, ts); insert into fallback_attempts values"
+        " ('x', null, 'x'), (9e999, cast(x'fffe' as text), -9e999), (1, 'r', zeroblob(9000000));"
+        "create table run_summary (run_id, started_at blob); insert into run_summary values (1, 2);"
+        "create table recorder_status (events); insert into recorder_status values (x'00');"
+        "create table recorder_schema (version); insert into recorder_schema values ('new')",
+    )
+    os.mkfifo(folder / "pipe.db")
+    found = doctor(tool, "--db", folder)
+    files = {Path(row["file"]).name: row for row in found["findings"] if row["check"] == "file"}
+    assert {name: row["found"] for name, row in files.items() if row["status"] == "bad"} == {
+        "empty.db": "empty file",
+        "text.db": "not a SQLite database",
+        "utf16.db": "its text is UTF-16: copy it into a UTF-8 file "
+        "(sqlite3 OLD .dump | sqlite3 NEW)",
+        "pipe.db": "not a regular file",
+        "half.db": "damaged (cut short or overwritten): database disk image is malformed",
+    }
+    bad = {(Path(r["file"]).name, r["check"]) for r in found["findings"]
+           if r["status"] == "bad" and r["file"]}  # fmt: skip
+    assert ("odd.db", "times") in bad
+    assert not any("the check failed" in row["found"] for row in found["findings"])
+    done = tool("doctor", "--db", folder)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "\x1b" not in done.stdout
+
+
+def test_a_locked_file_is_named(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    good_file(db, "pragma journal_mode = delete")
+    code = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "c.execute('begin exclusive'); print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(db)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        (file,) = (r for r in doctor(tool, "--db", db)["findings"] if r["check"] == "file")
+        assert file["found"] == "locked by another program, which holds it exclusively"
+        assert file["remedy"].endswith(f"fuser -v {db}")
+        holder.kill()
+
+
+def test_a_live_writer_is_not_held_up_and_the_file_stays_as_it_is(tmp_path: Path) -> None:
+    db = good_file(tmp_path / "t.sqlite3")
+    make(db, "pragma wal_checkpoint(truncate)")
+    before = db.read_bytes()
+    assert not_good(db) == []
+    assert db.read_bytes() == before
+    code = (
+        "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1], timeout=0);"
+        "end = time.time() + 2; n = 0\n"
+        "while time.time() < end:\n"
+        "    c.execute(\"insert into rate_events (run_id, ts) values ('run', ?)\", [time.time()])\n"
+        "    c.commit(); n += 1\n"
+        "print(n)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(db)], stdout=subprocess.PIPE) as writer:
+        while writer.poll() is None:
+            assert [f for f in not_good(db) if f[1] == "bad"] == []
+        assert writer.returncode == 0
+
+
+@pytest.mark.slow
+def test_the_warehouse_none_current_behind_and_stale(tool: Tool, tmp_path: Path) -> None:
+    db = good_file(tmp_path / "t.sqlite3")
+    make(db, EVENT.format("'soon'"))
+
+    def shown(*arguments: object) -> dict[str, tuple[str, str]]:
+        rows = doctor(tool, "--db", db, *arguments)["findings"]
+        names = ("warehouse", "models", "loaded", "rejected rows")
+        return {
+            row["check"]: (row["status"], row["found"]) for row in rows if row["check"] in names
+        }
+
+    rejected = "1 of 102, {}: http_events 1 (no usable time)"
+    found = shown()
+    assert found["warehouse"] == ("warning", f"nothing is published in {tmp_path / 'warehouse'}")
+    assert found["loaded"] == ("warning", "nothing is published")
+    assert found["models"][0] == "unknown"
+    assert found["rejected rows"] == ("bad", rejected.format("as they would be loaded"))
+
+    tool("run", "--db", db)
+    found = shown()
+    assert re.search(r": snapshot \d+ published \d+\.\d s ago, with load 1$", found["warehouse"][1])
+    assert found["models"][0] == "good"
+    assert found["loaded"] == (
+        "good", "up to id: downloads 20, fallback_attempts 40, http_events 41",
+    )  # fmt: skip
+    assert found["rejected rows"] == ("bad", rejected.format("as loaded"))
+
+    found = shown("--project-dir", copy_of_project(tmp_path))
+    assert found["models"][0] == "warning"
+    assert found["models"][1].startswith("models changed since the marts were built")
+
+    make(db, EVENT.format(START))
+    found = shown()
+    assert found["loaded"][0] == "warning"
+    assert found["loaded"][1].startswith("1 row newer than what is published: http_events 1")
+    assert found["rejected rows"] == (
+        "bad", "1 of 103, as they would be loaded: http_events 1 (no usable time)",
+    )  # fmt: skip
+
+    code = (
+        "import sys; from pathlib import Path; from exporter.lock import Lock\n"
+        "lock = Lock(Path(sys.argv[1])); lock.acquire(print); print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "warehouse")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        (lock,) = (r for r in doctor(tool, "--db", db)["findings"] if r["check"] == "lock")
+        assert lock["status"] == "warning"
+        assert lock["found"].startswith(f"held by process {holder.pid} (python")
+        holder.kill()
+
+
+def test_text_and_exit_codes(tool: Tool, tmp_path: Path) -> None:
+    db = good_file(tmp_path / "t.sqlite3", EVENT.format("5") + "; drop table rate_events")
+    done = tool("doctor", "--db", db)
+    assert done.returncode == 1
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("  ")]
+    statuses = [words[1] for words in lines if words[0] in "✗!?✓"]
+    assert statuses[:3] == ["bad", "bad", "warning"]  # times, rejected rows; tables
+    assert "→ update the crawler's recorder" in done.stdout
+    assert "✓ good     file, format, size" in done.stdout
+    assert re.search(r"\d bad, \d warning, \d unknown, \d+ good; 1 file\n$", done.stdout)
+    assert "opened read-only" not in done.stdout
+    assert "opened read-only" in tool("doctor", "--db", db, "-v").stdout
+
+    well = good_file(tmp_path / "well.sqlite3")  # but for a warehouse
+    assert tool("doctor", "--db", well).returncode == 0
+    assert tool("doctor", "--db", well, "--strict").returncode == 1
+    missing = tool("doctor", "--db", well, "--db", "gone.db", "--db", "no*.db")
+    assert missing.returncode == 1
+    assert "no such file" in missing.stdout
+    assert "matches no file" in missing.stdout
+    for arguments in ((), ("--db", ""), ("--db", well, "--output-format", "xml")):
+        done = tool("doctor", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.splitlines()) == 1
+    assert "Example: docstokg-telemetry doctor" in tool("doctor", "--help").stdout
+
+
+def test_a_disk_that_fills(tmp_path: Path) -> None:
+    gb = 1 << 30
+    for free, total, status in (
+        (50 * gb, 100 * gb, "good"),
+        (9 * gb, 100 * gb, "warning"),
+        (gb - 1, 5 * gb, "warning"),
+        (gb, 100 * gb, "bad"),
+        (0, 0, "bad"),
+    ):
+        assert checks_machine.of_disk("/x", free, total).status == status
+    assert len(list(checks_machine.check_disks([str(tmp_path / "a" / "b"), str(tmp_path)]))) == 1
+
+
+def test_versions_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    (fine,) = checks_machine.check_versions()
+    assert fine.status == "good"
+    known = {"duckdb": "1.5.5", "duckdb-extension-ducklake": "1.4.0", "dbt-core": "1.11.16"}
+    monkeypatch.setattr(checks_machine, "_version", known.get)
+    (finding,) = checks_machine.check_versions()
+    assert finding.status == "bad"
+    assert "dbt-duckdb is missing, duckdb-extension-ducklake is for another duckdb" in finding.found
+
+
+def test_the_page_and_the_tables_are_complete() -> None:
+    page = (ROOT / "docs" / "doctor.md").read_text()
+    names = [
+        name for name in re.findall(r"^\| ([a-z ]+) \|", page, re.MULTILINE) if name != "check"
+    ]
+    assert names == [*FILE_CHECKS, *SHARED_CHECKS]
+    assert [*CHECKS, "integrity", "loaded", "rejected rows"] == [*FILE_CHECKS[1:]]
+    assert set(TABLE_COSTS) == set(TABLES)
+    costs = {*COLUMN_COSTS, *((table, None) for table in TABLE_COSTS)}
+    assert set(CAPABILITIES.values()) <= costs
+    assert all(column in TABLES[table] for table, column in COLUMN_COSTS)
