@@ -21,7 +21,8 @@ from exporter.progress import progress
 if TYPE_CHECKING:
     from exporter.backup_archive import Manifest, Sums
     from exporter.backup_store import Store
-    from exporter.sqlite_copy import Content, Step
+    from exporter.sqlite_copy import Step
+    from exporter.sqlite_file import Content
 
 EXAMPLE: Final = (
     "Example: docstokg-telemetry backup --db manifest.sqlite3 --out s3://bucket/telemetry --keep 14"
@@ -144,37 +145,31 @@ def _check_and_pack(
     Raises:
         SourceError: the copy is damaged, as then the file is, or differs from its snapshot.
     """
-    from exporter import sqlite_copy
+    from exporter import sqlite_copy, sqlite_file
     from exporter.backup_archive import pack
 
     total = copy.stat().st_size
     connections: list[sqlite3.Connection] = []
     with ThreadPoolExecutor(1) as pool:
-        check = pool.submit(sqlite_copy.complaint, copy, connections.append)
+        check = pool.submit(sqlite_file.complaint, copy, connections.append)
 
         def done(size: int) -> None:
             if check.done() and (damage := check.result()):
-                raise _damaged(db, damage)
+                raise sqlite_copy.damaged(db, damage)
             step(f"checking and compressing {db.name}", size, total)
 
         try:
             sums = pack(copy, packed, done)
             if damage := check.result():
-                raise _damaged(db, damage)
+                raise sqlite_copy.damaged(db, damage)
         except BaseException:
             if connections and not check.done():
                 connections[0].interrupt()
             raise
-    content = sqlite_copy.contents(copy)
+    content = sqlite_file.contents(copy)
     if expected is not None and content.rows != expected:
         raise SourceError(f"the copy of {db} has other rows than the file had: try again")
     return sums, content
-
-
-def _damaged(db: Path, damage: str) -> SourceError:
-    return SourceError(
-        f"{db} is damaged ({damage}), so it was not backed up: restore an earlier backup"
-    )
 
 
 def _put(target: Store, packed: Path, names: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ import zstandard
 
 from exporter import __version__
 from exporter.errors import TelemetryError
-from exporter.sqlite_copy import Content
+from exporter.sqlite_file import Content
 
 #: Telemetry shrinks to a fifth at level 1; level 3 takes twice the time for another 3 %.
 _LEVEL: Final = 1
@@ -139,13 +139,14 @@ def pack(copy: Path, archive: Path, done: Done) -> Sums:
     sha, size = hashlib.sha256(), 0
     with copy.open("rb") as plain, archive.open("wb") as file:
         packed = _Hashed(file)
-        writer = compressor.stream_writer(packed, size=copy.stat().st_size, closefd=False)  # type: ignore[arg-type]
-        with writer:
-            while chunk := plain.read(_CHUNK):
-                sha.update(chunk)
-                writer.write(chunk)
-                size += len(chunk)
-                done(size)
+        writer = compressor.stream_writer(packed, size=copy.stat().st_size)  # type: ignore[arg-type]
+        # no `with`: at an error its end would complain of a frame cut short, and hide the error
+        while chunk := plain.read(_CHUNK):
+            sha.update(chunk)
+            writer.write(chunk)
+            size += len(chunk)
+            done(size)
+        writer.flush(zstandard.FLUSH_FRAME)
         file.flush()
         os.fsync(file.fileno())
     return Sums(size, sha.hexdigest(), packed.size, packed.sha.hexdigest())

@@ -12,7 +12,7 @@ from typing import Final
 
 from exporter.backup_store import sync_folder
 from exporter.errors import TelemetryError, UsageError
-from exporter.sqlite_copy import opened
+from exporter.sqlite_file import opened
 
 #: SQLite's locks are on these bytes (PENDING_BYTE and the 511 after it in its source).
 _LOCK_BYTES: Final = (512, 0x40000000)
@@ -111,7 +111,7 @@ def _settle(path: Path) -> bool:
 
     A file too damaged for that is left as it is, and free.
     """
-    with suppress(sqlite3.DatabaseError), opened(path, "mode=rw") as connection:
+    with suppress(sqlite3.DatabaseError), opened(path, "mode=rw", 1.0) as connection:
         try:
             # asked for before the first access, this wants the file for itself: an idle writer's
             # shared lock is enough to be told that the file is in use

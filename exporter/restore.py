@@ -96,7 +96,7 @@ def unpack_into(
         TelemetryError: the backup is damaged, the file is there or in use, or cannot be written.
             What was there is as it was.
     """
-    from exporter import sqlite_copy
+    from exporter import sqlite_file
     from exporter.backup_archive import DamagedError, unpack
     from exporter.backup_store import failing
     from exporter.put_in_place import put_in_place
@@ -114,10 +114,10 @@ def unpack_into(
                         lambda size: step("unpacking", size, total),
                     )  # fmt: skip
                 step("checking", total, total)
-                damage = sqlite_copy.complaint(copy, lambda _connection: None)
+                damage = sqlite_file.complaint(copy, lambda _connection: None)
                 if damage:
                     raise DamagedError(damage)
-                if sqlite_copy.contents(copy) != chosen.manifest.content:
+                if sqlite_file.contents(copy) != chosen.manifest.content:
                     raise DamagedError("its rows are not those of its manifest")
             except DamagedError as error:
                 raise DamagedError(
