@@ -160,16 +160,26 @@ def _check_and_pack(
 
         try:
             sums = pack(copy, packed, done)
+            content = _contents(copy)
             if damage := check.result():
                 raise sqlite_copy.damaged(db, damage)
         except BaseException:
             if connections and not check.done():
                 connections[0].interrupt()
             raise
-    content = sqlite_file.contents(copy)
-    if expected is not None and content.rows != expected:
+    if content is None or expected not in (None, content.rows):
         raise SourceError(f"the copy of {db} has other rows than the file had: try again")
     return sums, content
+
+
+def _contents(copy: Path) -> Content | None:
+    """Return what a copy holds; None where it is too damaged to tell."""
+    from exporter.sqlite_file import contents
+
+    try:
+        return contents(copy)
+    except sqlite3.DatabaseError:
+        return None
 
 
 def _put(target: Store, packed: Path, names: Iterable[str]) -> str:
