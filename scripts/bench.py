@@ -23,7 +23,7 @@ from typing import Any
 from exporter import raw_schema, runner, warehouse
 from exporter.paths import project_dir
 from exporter.raw_sql import literal
-from scripts import bench_recorder, bench_serve
+from scripts import bench_backup, bench_recorder, bench_serve
 from scripts.generate import generate
 
 _TABLES = tuple(raw_schema.TABLES)
@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000_000, help="size of the large file")
     parser.add_argument("--idle", type=int, default=1_000, help="refreshes with nothing new")
     parser.add_argument("--polls", type=int, default=2_000, help="polls of the exporter's soak")
-    parser.add_argument("--only", choices=("core", "serve", "recorder"), help="some of the figures")
+    parser.add_argument(
+        "--only", choices=("core", "serve", "recorder", "backup"), help="some of the figures"
+    )
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="docstokg-bench-") as name:
         bench = Bench(Path(name), wanted.events, wanted.idle)
@@ -43,6 +45,8 @@ def main() -> None:
             bench_recorder.measure(bench.folder, bench.note)
         if wanted.only != "recorder":
             bench.generate()
+        if wanted.only in {None, "backup"}:
+            bench_backup.measure(bench.large, bench.folder, bench.note)
         if wanted.only in {None, "core"}:
             bench.core()
         if wanted.only in {None, "serve"}:

@@ -1,0 +1,130 @@
+"""SQLite files as they are: opened by any name, counted and checked.
+
+Python's own SQLite only: a process that also opens the file with DuckDB would lose its locks.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from exporter.errors import one_line
+
+#: Seconds to wait for a lock before saying that the file is locked.
+BUSY_TIMEOUT_S: Final = 5.0
+_RUN_TABLES: Final = (
+    "run_summary", "http_events", "rate_events", "breaker_transitions", "fallback_attempts",
+    "downloads",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds.
+
+    Attributes:
+        rows: rows by table, virtual tables and SQLite's own left out.
+        runs: how many runs the telemetry tables name.
+        schema_version: the recorder's version of the tables; 0 where there is none.
+    """
+
+    rows: dict[str, int]
+    runs: int
+    schema_version: int
+
+
+def uri(path: Path, options: str) -> str:
+    """Return a file's name as a SQLite URI; any byte may be in the name."""
+    return f"file:{quote(os.fsencode(path.absolute()))}?{options}"
+
+
+@contextmanager
+def opened(
+    path: Path, options: str, timeout_s: float = BUSY_TIMEOUT_S
+) -> Iterator[sqlite3.Connection]:
+    """Open a file that exists, with the options of a SQLite URI, to be used by any one thread."""
+    connection = sqlite3.connect(
+        uri(path, options),
+        uri=True,
+        isolation_level=None,
+        timeout=timeout_s,
+        check_same_thread=False,
+    )
+    with closing(connection):
+        yield connection
+
+
+def row_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """Count the rows of each table, as the connection sees them."""
+    return {
+        table: _number(connection, f"select count(*) from {_quoted(table)}")
+        for table in tables(connection)
+    }
+
+
+def contents(path: Path) -> Content:
+    """Return what a file that nobody else has open holds."""
+    with opened(path, "mode=ro&immutable=1") as connection:
+        rows = row_counts(connection)
+        runs = " union ".join(
+            f"select distinct run_id from {table}"
+            for table in _RUN_TABLES
+            if table in rows and _has_runs(connection, table)
+        )
+        return Content(
+            rows,
+            _number(connection, f"select count(run_id) from ({runs})") if runs else 0,
+            _number(connection, "select max(version) from recorder_schema")
+            if "recorder_schema" in rows
+            else 0,
+        )
+
+
+def complaint(path: Path, started: Callable[[sqlite3.Connection], object]) -> str | None:
+    """Return what SQLite finds wrong with a file that nobody else has open; None when all is well.
+
+    Args:
+        path: the file; no -wal or -shm is made beside it.
+        started: given the connection, so that another thread can interrupt the check.
+    """
+    # immutable: no locks and no -wal, which a copy of a WAL file would otherwise be given
+    with opened(path, "mode=ro&immutable=1") as connection:
+        started(connection)
+        connection.execute("pragma cache_size = -65536")
+        try:
+            found = [str(row[0]) for row in connection.execute("pragma integrity_check(3)")]
+        except sqlite3.OperationalError as error:
+            if "interrupted" in str(error):
+                raise
+            return one_line(error)
+        except sqlite3.DatabaseError as error:
+            return one_line(error)
+    return None if found == ["ok"] else one_line(ValueError("\n".join(found)))
+
+
+def tables(connection: sqlite3.Connection) -> list[str]:
+    # virtual tables, which may need a module that is not here, have no page of their own
+    asked = (
+        "select name from sqlite_master where type = 'table' and rootpage > 0 "
+        r"and name not like 'sqlite\_%' escape '\' order by name"
+    )
+    return [str(name) for (name,) in connection.execute(asked).fetchall()]
+
+
+def _has_runs(connection: sqlite3.Connection, table: str) -> bool:
+    asked = f"select count(*) from pragma_table_info('{table}') where name = 'run_id'"
+    return _number(connection, asked) > 0
+
+
+def _number(connection: sqlite3.Connection, sql: str) -> int:
+    return int(connection.execute(sql).fetchone()[0] or 0)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
