@@ -22,6 +22,8 @@ _log = logging.getLogger("recorder")
 
 #: Rows that may wait for a file; a minute and more of a fast crawler, some 50 MB.
 BACKLOG_LIMIT: Final = 100_000
+#: Seconds after which a file that others are writing is tried again.
+RETRY_S: Final = 0.05
 #: Rows of one transaction: few enough that other processes get their turn.
 BATCH: Final = 5_000
 
@@ -123,6 +125,13 @@ class Outlet:
         if not self._backlog and not self.is_busy:  # else it comes with the next rows
             self.write(status)
 
+    def tell_last(self, status: Sequence[Any], deadline: float) -> None:
+        """Let the file say how the writer fared, though others are writing it, until a time."""
+        self.tell(status, is_worth_a_line=True)
+        while self.is_busy and time.monotonic() < deadline:
+            time.sleep(RETRY_S)
+            self.write(status)
+
     def give_up(self) -> None:
         """Count what still waits as lost."""
         if self._backlog:
@@ -198,20 +207,23 @@ class Pipeline:
         # What the files refused is known only now.
         self._tell(status)
 
-    def _tell(self, status: Status, is_last: bool = False) -> None:
-        """Have every file say what was lost, when that has changed, and at the end."""
+    def _tell(self, status: Status) -> None:
+        """Have every file say what was lost, when that has changed."""
         counts = status.dropped, self._rows.damaged
-        if is_last or counts != self._said:
+        if counts != self._said:
             self._said = counts
             for outlet in self._outlets:
-                outlet.tell(self._status(status), is_last or any(counts))
+                outlet.tell(self._status(status), any(counts))
 
-    def close(self, status: Status) -> None:
-        """Count what could not be written, have every file say so, and close them."""
+    def close(self, status: Status, deadline: float) -> None:
+        """Count what could not be written, have every file say so, and close them.
+
+        A file that others are writing is waited for, until a time of `time.monotonic`.
+        """
         for outlet in self._outlets:
             outlet.give_up()
-        self._tell(status, is_last=True)
         for outlet in self._outlets:
+            outlet.tell_last(self._status(status), deadline)
             outlet.sink.close()
 
     def forget(self) -> None:

@@ -24,7 +24,7 @@ from recorder.events import (
     RateEvent,
     RunSummary,
 )
-from recorder.pipeline import BACKLOG_LIMIT, BATCH, Pipeline
+from recorder.pipeline import BACKLOG_LIMIT, BATCH, RETRY_S, Pipeline
 from recorder.privacy import Privacy
 from recorder.rows import UPDATE, Event, snapshot
 from recorder.settings import Settings
@@ -35,7 +35,6 @@ _log = logging.getLogger("recorder")
 QUEUE_LIMIT: Final = 100_000
 #: Every which call is timed.
 _TIMED: Final = 64
-_RETRY_S: Final = 0.05
 
 
 class TelemetryWriter:
@@ -269,7 +268,7 @@ class TelemetryWriter:
                 unmet.clear()
             if stopping:
                 break
-        self._pipeline.close(self)
+        self._pipeline.close(self, self._deadline)
         self._count_rest()
         if self.dropped:
             _log.warning("telemetry lost %d of %d events", self.dropped, self.events)
@@ -282,7 +281,7 @@ class TelemetryWriter:
                 # What waits for a reason does so until the next time, or for as long as is left.
                 if not (is_last and self._pipeline.is_busy and time.monotonic() < self._deadline):
                     return
-                time.sleep(_RETRY_S)
+                time.sleep(RETRY_S)
             elif self._queue.empty():
                 return
 

@@ -446,6 +446,21 @@ def test_a_text_file_that_another_holds_leaves_the_database_alone(tmp_path: Path
     assert len((tmp_path / "t.jsonl").read_text().splitlines()) == 11
 
 
+def test_the_last_word_waits_for_a_file_that_others_are_writing(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    with path.open("w") as held:
+        recorder = TelemetryWriter(Settings(True, jsonl_path=path), "run", flush_interval_s=0.05)
+        record(recorder, 10)
+        assert recorder.flush(10)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        release = threading.Timer(0.5, fcntl.flock, (held, fcntl.LOCK_UN))
+        release.start()
+        recorder.close()
+        release.join()
+    last = json.loads(path.read_text().splitlines()[-1])
+    assert (last["table"], last["events"], last["dropped"]) == ("recorder_status", 10, 0)
+
+
 def test_a_file_that_is_renamed_keeps_what_it_had(tmp_path: Path) -> None:
     path, old = tmp_path / "t.sqlite3", tmp_path / "old.sqlite3"
     with TelemetryWriter(path, "run", flush_interval_s=0.05) as recorder:
