@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exporter import __version__, backup, doctor, jsonl, output, restore
+from exporter import __version__, backup, doctor, gate, jsonl, output, restore, tune
 from exporter.errors import TelemetryError, UsageError, one_line
+from exporter.load_first import load_first, runs_of
 from exporter.process import without_pandas
 from exporter.progress import progress
 
@@ -129,7 +130,7 @@ def runs(
     from exporter import render, results
     from exporter.query import published
 
-    skipped = _load_first(db, project_dir, verbose)
+    skipped = load_first(db, project_dir, verbose)
     with published() as connection:
         found = results.runs(connection)
     if output_format is OutputFormat.json:
@@ -195,7 +196,7 @@ def query(
 
     if not math.isfinite(timeout):
         raise UsageError("--timeout is a number of seconds, such as 300")
-    skipped = _load_first(db, project_dir, verbose)
+    skipped = load_first(db, project_dir, verbose)
     with limited(timeout):
         result = run_query(sql, limit, timeout)
     if table_format is TableFormat.json:
@@ -222,25 +223,13 @@ def export(
     """Write raw tables and marts as Parquet. With --db, loads what is new and keeps to it."""
     from exporter.export import export as write
 
-    skipped = _load_first(db, project_dir, verbose)
-    runs_of = _runs_of(db, project_dir, verbose) if db else None
+    skipped = load_first(db, project_dir, verbose)
+    chosen = runs_of(db, project_dir, verbose) if db else None
     with progress("writing", verbose) as (_, step):
-        written = write(out, runs_of, step)
+        written = write(out, chosen, step)
     rows = sum(item.rows for item in written)
     typer.echo(f"{len(written)} tables, {rows:,} rows, written to {out} and counted")
     raise typer.Exit(1 if skipped else 0)
-
-
-def _runs_of(db: list[str], project_dir: Path | None, verbose: bool) -> dict[str, set[str]]:
-    """Return the runs that each of the named files holds."""
-    from exporter import direct
-    from exporter.paths import project_dir as find_project
-    from exporter.sources import expand
-
-    with progress("compiling", verbose) as (say, _):
-        compiled = direct.compiled(find_project(project_dir), say, verbose)
-    runs, _skipped = direct.runs_of(expand(db)[0], compiled)
-    return {path: set(found) for path, found in runs.items()}
 
 
 @app.command(epilog="Example: docstokg-telemetry metrics --db t.sqlite3 --textfile slo.prom")
@@ -330,6 +319,8 @@ app.command(epilog=jsonl.EXAMPLE)(jsonl.load_jsonl)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=backup.EXAMPLE)(backup.backup)
 app.command(epilog=restore.EXAMPLE)(restore.restore)
+app.command(epilog=tune.EXAMPLE)(tune.tune)
+app.command(epilog=gate.EXAMPLE)(gate.gate)
 
 
 def _names(db: list[str] | None) -> list[str]:
@@ -366,27 +357,6 @@ def _summarise(
     with published() as connection:
         run = results.latest_run(connection) if run == "latest" else run
         return results.summary(connection, run), "the warehouse"
-
-
-def _load_first(db: list[str] | None, project_dir: Path | None, verbose: bool) -> bool:
-    """Load and build what is new in the named sources; return whether any was skipped.
-
-    Raises:
-        TelemetryError: a data test failed, so what is new cannot be answered from.
-    """
-    if not db:
-        return False
-    _names(db)
-    from exporter import runner
-    from exporter.paths import project_dir as find_project
-
-    with progress("loading", verbose) as (say, step):
-        outcome = runner.build(db, find_project(project_dir), say, step, verbose)
-    for skip in outcome.report.skipped:
-        _complain(f"skipped {skip.path}: {skip.reason}")
-    for failure in outcome.failed_tests:
-        _complain(f"test failed, so the answer is from the last good state: {failure}")
-    return bool(outcome.report.skipped or outcome.failed_tests)
 
 
 def _complain(message: str) -> None:

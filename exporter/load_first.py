@@ -1,0 +1,70 @@
+"""What a command that answers from the warehouse does about ``--db``: load what is new in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from exporter.errors import UsageError
+from exporter.progress import progress
+
+if TYPE_CHECKING:
+    from exporter.runner import Build
+
+
+def load(db: list[str], project_dir: Path | None, verbose: bool) -> Build:
+    """Load and build what is new in the named sources; say what was skipped and what failed.
+
+    Raises:
+        TelemetryError: not one source could be read, or a model could not be built.
+    """
+    if not all(db):
+        raise UsageError("--db is empty: name a file, a folder or a quoted glob")
+    from exporter import runner
+    from exporter.paths import project_dir as find_project
+
+    with progress("loading", verbose) as (say, step):
+        outcome = runner.build(db, find_project(project_dir), say, step, verbose)
+    for skip in outcome.report.skipped:
+        typer.echo(f"skipped {skip.path}: {skip.reason}", err=True)
+    for failure in outcome.failed_tests:
+        typer.echo(f"test failed, so the answer is from the last good state: {failure}", err=True)
+    return outcome
+
+
+def load_first(db: list[str] | None, project_dir: Path | None, verbose: bool) -> bool:
+    """Load what is new in the named sources, if any; return whether some of it is missing."""
+    if not db:
+        return False
+    outcome = load(db, project_dir, verbose)
+    return bool(outcome.report.skipped or outcome.failed_tests)
+
+
+def runs_of(db: list[str], project_dir: Path | None, verbose: bool) -> dict[str, set[str]]:
+    """Return the runs that each of the named files holds."""
+    from exporter import direct
+    from exporter.paths import project_dir as find_project
+    from exporter.sources import expand
+
+    with progress("compiling", verbose) as (say, _):
+        compiled = direct.compiled(find_project(project_dir), say, verbose)
+    runs, _skipped = direct.runs_of(expand(db)[0], compiled)
+    return {path: set(found) for path, found in runs.items()}
+
+
+def named(db: list[str] | None) -> list[str]:
+    """Return the sources named by --db, else the one in the environment.
+
+    Raises:
+        UsageError: neither names any.
+    """
+    if db and not all(db):
+        raise UsageError("--db is empty: name a file, a folder or a quoted glob")
+    told = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
+    names = list(db) if db else [told] if told else []
+    if not names:
+        raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
+    return names

@@ -1,0 +1,80 @@
+"""Proposed targets as text for people: how runs did, what would change, and the diff."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from exporter.render import print_table, printable
+from exporter.results import Row
+
+_BASELINE: Final = ("lowest", "p5", "p10", "p50", "p90", "p95", "highest")
+_HEADINGS: Final = (
+    "SLO",
+    "scope",
+    "unit",
+    "runs",
+    "no data",
+    "values",
+    "min",
+    *_BASELINE[1:-1],
+    "max",
+)
+
+
+def print_proposals(rows: Sequence[Row], runs: int, difference: str) -> None:
+    """Print the distribution of each SLI, what is proposed and why, and the seed's diff.
+
+    Args:
+        rows: of slo_baselines and slo_proposals together.
+        runs: over how many runs.
+        difference: of the seed, as a unified diff.
+    """
+    out = sys.stdout
+    share = rows[0]["share_pct"] if rows else 0
+    out.write(f"{runs:,} run{'' if runs == 1 else 's'}; targets that {share:g} % would meet\n\n")
+    print_table(_HEADINGS, [_distribution(row) for row in rows])
+    out.write("\n")
+    out.writelines(f"{_told(row)}\n" for row in rows)
+    if difference:
+        out.write(f"\n{difference}")
+
+
+def _distribution(row: Row) -> list[object]:
+    values = [None if row[name] is None else float(f"{row[name]:.6g}") for name in _BASELINE]
+    scope = " ".join(filter(None, (row["scope"], row["subject"])))
+    counts = (row["runs"], row["runs_without_data"], row["observations"])
+    return [row["slo"], scope, row["unit"], *counts, *values]
+
+
+def _told(row: Row) -> str:
+    """Say what is proposed for one target, and what would have failed."""
+    name = printable(" ".join(filter(None, (row["slo"], row["scope"], row["subject"]))))
+    now = f"{name} {row['comparator']} {_amount(row, 'target')}"
+    failing = f"{_failing(row, 'now')} would fail now"
+    if row["proposal"] in ("pinned", "too_few"):
+        why = row["proposal"].replace("_", " ")
+        return f"{now}: {why}, no proposal: {row['reason']}; {failing}"
+    if row["proposal"] == "kept":
+        why = f" ({row['reason']})" if row["reason"] else ""
+        return f"{now}: stays{why}; {failing}"
+    then = f"{row['comparator']} {_amount(row, 'proposed_target')}"
+    share = f"at {row['share_pct']:g} %"
+    return (
+        f"{now} → {then} ({row['proposal']}): {share}, {failing}, "
+        f"{_failing(row, 'then', is_short=True)} with the proposal"
+    )
+
+
+def _failing(row: Row, when: str, is_short: bool = False) -> str:
+    """Count the runs that fail; of hosts the values too, as these are what the share is of."""
+    runs, values = row[f"runs_failing_{when}"], row[f"failing_{when}"]
+    text = f"{runs:,}" if is_short else f"{runs:,} of {row['runs']:,} runs"
+    if row["observations"] == row["runs"]:
+        return text
+    return f"{text} ({values:,} of {row['observations']:,} values)"
+
+
+def _amount(row: Row, name: str) -> str:
+    return f"{row[name]:,.15g} {row['unit'] or ''}".rstrip()

@@ -1,0 +1,68 @@
+with criteria as (
+
+    select * from {{ ref('gate_criteria') }}
+
+),
+
+measurements as (
+
+    select * from {{ ref('gate_measurements') }}
+
+),
+
+-- what no model can know: whether commands work, what Prometheus answers
+seen as (
+
+    select unnest(
+        from_json(
+            {{ asked('gate_seen', 'varchar', "'[]'") }},
+            '[{"criterion": "varchar", "value": "double", "is_complete": "boolean",
+            "evidence": "varchar"}]'
+        ),
+        max_depth := 2
+    )
+
+),
+
+measured as (
+
+    select * from measurements
+    union all by name
+    select * from seen
+
+),
+
+final as (
+
+    select
+        criteria.phase,
+        criteria.place,
+        criteria.criterion,
+        criteria.title,
+        case
+            when
+                (criteria.comparator = '<' and measured.value >= criteria.threshold)
+                or (criteria.comparator = '<=' and measured.value > criteria.threshold)
+                -- more may come while not all is measured
+                or (
+                    criteria.comparator = '>='
+                    and measured.value < criteria.threshold
+                    and measured.is_complete
+                )
+                then 'failed'
+            when measured.value is null or not measured.is_complete then 'not_measured'
+            else 'passed'
+        end as status,
+        measured.value,
+        criteria.comparator,
+        criteria.threshold,
+        criteria.unit,
+        criteria.is_required,
+        measured.evidence,
+        criteria.remedy,
+    from criteria
+    left join measured on criteria.criterion = measured.criterion
+
+)
+
+select * from final

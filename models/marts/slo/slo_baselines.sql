@@ -1,0 +1,54 @@
+with targets as (
+
+    select * from {{ ref('slo_targets') }}
+
+),
+
+observations as (
+
+    select * from {{ ref('slo_observations') }}
+
+),
+
+final as (
+
+    select
+        targets.slo,
+        targets.scope,
+        targets.subject,
+        targets.comparator,
+        targets.target,
+        targets.unit,
+        count(distinct observations.run_id) filter (status <> 'no_data') as runs,
+        count(distinct observations.run_id)
+        - count(distinct observations.run_id) filter (status <> 'no_data') as runs_without_data,
+        count(observations.value) as observations,
+        count(*) filter (status = 'no_data') as observations_without_data,
+        count(*) filter (status = 'fail') as observations_failing,
+        count(distinct observations.run_id) filter (status = 'fail') as runs_failing,
+        100.0 * count(*) filter (status = 'fail') / nullif(count(observations.value), 0)
+            as failing_pct,
+        min(observations.value) as lowest,
+        quantile_disc(observations.value, 0.05) as p5,
+        quantile_disc(observations.value, 0.10) as p10,
+        quantile_disc(observations.value, 0.50) as p50,
+        quantile_disc(observations.value, 0.90) as p90,
+        quantile_disc(observations.value, 0.95) as p95,
+        max(observations.value) as highest,
+    from targets
+    left join observations
+        on
+            targets.slo = observations.slo
+            and targets.scope = observations.scope
+            and targets.subject is not distinct from observations.target_subject
+    group by
+        targets.slo,
+        targets.scope,
+        targets.subject,
+        targets.comparator,
+        targets.target,
+        targets.unit
+
+)
+
+select * from final
