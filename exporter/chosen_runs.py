@@ -52,8 +52,11 @@ def choose(
             ``since:2025-10-01`` or run ids, several with commas; none for all.
         among: the runs there are to choose from; None for all in the warehouse.
 
+    Returns:
+        Their ids; none where nothing is as recent as the words say.
+
     Raises:
-        UsageError: the words name no run.
+        UsageError: a word is no way to name runs, or names one that is unknown.
     """
     known = {
         str(row["run_id"]): row["last_event_at"]
@@ -65,12 +68,6 @@ def choose(
         if among is None or row["run_id"] in among
     }
     chosen = set(known) if not words else {run for word in words for run in _named(word, known)}
-    if not chosen:
-        raise UsageError(
-            f"no run is meant by --runs {' '.join(words)}: see docstokg-telemetry runs"
-            if words
-            else "there is no run yet: load telemetry with run --db FILE"
-        )
     ordered = [run for run in known if run in chosen]
     connection.execute("set variable chosen_runs = ?::varchar[]", [ordered])
     return ordered

@@ -55,7 +55,7 @@ def commands(
         for name, options in tried.items():
             done = subprocess.run(
                 command(name, *sources(context), *options),
-                env=environment(), capture_output=True, text=True, check=False,
+                env=environment(), capture_output=True, text=True, errors="replace", check=False,
             )  # fmt: skip
             works = done.returncode in (0, 1) and _answers(name, done.stdout, Path(folder))
             failed += not works

@@ -13,7 +13,7 @@ import duckdb
 
 from exporter.doctor import Examiner
 from exporter.errors import TelemetryError
-from exporter.findings import Finding, Report, plural
+from exporter.findings import STATUSES, Finding, Report, plural
 from exporter.gate_seen import Context
 from exporter.raw_schema import TELEMETRY
 from exporter.sources import expand, openable, refusal
@@ -56,13 +56,17 @@ def _closed(reason: str) -> Finding:
 
 
 def _found(context: Context, check: str) -> Iterator[tuple[str, Finding]]:
-    """Return each file's findings of one check; of a file that did not open, that it did not."""
+    """Return each file's findings of one check, worst first.
+
+    Of a file that did not open there is that; of a check that was not made, that it is unknown.
+    """
+    found = []
     for report in context.examined:
-        name = Path(str(report.file)).name
         about = [finding for finding in report.findings if finding.check == check]
         unopened = [f for f in report.findings if f.check == "file" and f.status != "good"]
         for finding in about or unopened or [Finding(check, "unknown", "not examined", "-")]:
-            yield name, finding
+            found.append((Path(str(report.file)).name, finding))
+    return iter(sorted(found, key=lambda pair: STATUSES.index(pair[1].status)))
 
 
 def tables(

@@ -101,6 +101,8 @@ def _ask(
 
     with chosen_runs.current(project_dir) as connection:
         chosen = chosen_runs.choose(connection, words, among)
+        if not chosen:
+            raise UsageError("no run is meant: see docstokg-telemetry runs for those there are")
         connection.execute("set variable tune_share_pct = ?::double", [share])
         return chosen, results.rows(connection, _SQL)
 

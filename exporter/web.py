@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from exporter.errors import UsageError
 
@@ -48,7 +49,7 @@ def get(url: str, token: str | None = None) -> bytes:
     """Return what a service answers.
 
     Args:
-        url: its address, http or https.
+        url: its address, http or https; a user and password in it are sent, and never shown.
         token: sent as bearer token.
 
     Raises:
@@ -56,9 +57,15 @@ def get(url: str, token: str | None = None) -> bytes:
         UsageError: the address is not one of HTTP.
     """
     where = place(url)
-    request = urllib.request.Request(url)
+    parts = urlsplit(url)
+    netloc = parts.netloc.rpartition("@")[2]
+    request = urllib.request.Request(parts._replace(netloc=netloc).geturl())
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
+    elif parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        basic = b64encode(pair.encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {basic}")
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
             return bytes(answer.read(_ANSWER_BYTES))

@@ -73,14 +73,14 @@ recorder_errors as (
         )::double as value,
         bool_and(says_what_was_lost) as is_complete,
         format(
-            '{} of {} runs have the recorder''s word: {} events dropped, {} values not stored, '
-            || '{} runs with an error{}',
+            'runs with the recorder''s word: {} of {}, events dropped: {}, values not stored: {}, '
+            || 'runs with an error: {}{}',
             count(*) filter (says_what_was_lost),
             count(*),
             coalesce(sum(events_dropped), 0),
             coalesce(sum(values_damaged), 0),
             count(first_error),
-            coalesce(': ' || min(first_error), '')
+            coalesce(' (' || min(first_error) || ')', '')
         ) as evidence,
     from recorded
 
@@ -104,11 +104,11 @@ overhead as (
             ''
         )
         || format(
-            '{} of {} runs measured, {} shorter than {} s',
+            'runs measured: {} of {}, shorter than {} s: {}',
             count(overhead_pct),
             count(*),
-            count(*) filter (is_short),
-            {{ var('overhead_run_s_min') }}
+            {{ var('overhead_run_s_min') }},
+            count(*) filter (is_short)
         ) as evidence,
     from recorded
 
@@ -133,7 +133,7 @@ sli_alignment as (
         )::double as value,
         true as is_complete,
         format(
-            '{} figures of {} runs compared{}',
+            'figures compared: {}, runs: {}{}',
             count(*) filter (status in ('within', 'beyond')),
             count(distinct run_id) filter (status in ('within', 'beyond')),
             coalesce(
