@@ -1,14 +1,16 @@
-{{ config(meta={'stored_when_direct': true}) }}
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
 
 with expected as (
 
     select * from {{ ref('slo_index') }}
+    {{ where_touched() }}
 
 ),
 
 measurements as (
 
     select * from {{ ref('slo_measurements') }}
+    {{ where_touched() }}
 
 ),
 
