@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from exporter.checks_tables import describe
 from exporter.examined import NEWEST_ROWS, Examined, Table, TooLong
 from exporter.findings import Finding, duration, good, plural
 
@@ -54,7 +53,7 @@ def check_times(file: Examined) -> Iterator[Finding]:
         rows, unread, texts, ahead, early, latest, earliest = _times(file, table)
         if not rows:
             continue
-        seen = describe(file.rows(table), file.is_whole(table), NEWEST_ROWS)
+        seen = file.looked_at(table)
         told.append(f"{name} {seen}{f' ({texts:,} of them text)' if texts else ''}")
         where = f"of {seen} in {name}"
         if ahead or (latest or 0) > time.time() + AHEAD_S:
@@ -116,7 +115,7 @@ def check_order(file: Examined) -> Iterator[Finding]:
             f"(partition by run order by position) - s as gap from {rows}) where gap > ?",
             [STEP_S],
         )[0]
-        seen = describe(file.rows(table), file.is_whole(table), NEWEST_ROWS)
+        seen = file.looked_at(table)
         told.append(f"{name} {seen}")
         if back:
             is_good = False
@@ -196,7 +195,7 @@ def _last_events(file: Examined) -> tuple[dict[Any, float], str]:
         # the maximum as recorded, so that an index answers; text sorts after all numbers
         sql = "select run, {0} from (select run, max(at) as latest from {1} group by run)"
         rows = f"(select {run} as run, {at} as at from {table.quoted})"
-        if not file.is_whole(table) and not _has_index(file, table):
+        if file.limit(table) is not None and not _has_index(file, table):
             rows = file.scope(table, f"{run} as run, {at} as at")
             notes.append(f"; {name}: runs of the newest {NEWEST_ROWS:,} rows only")
         for one, moment_s in file.ask(sql.format(seconds("latest"), rows)):

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from exporter import checks_file, checks_machine
+from exporter import checks_file, checks_machine, examined
+from exporter.checks_privacy import Looks
 from exporter.checks_tables import COLUMN_COSTS, TABLE_COSTS
 from exporter.examine import CHECKS, examine
 from exporter.findings import FILE_CHECKS, SHARED_CHECKS
@@ -21,6 +24,7 @@ from exporter.raw_schema import CAPABILITIES, TABLES
 from .conftest import ROOT
 from .support.runs import START, Tool, record
 from .test_hostile import copy_of_project, make
+from .test_privacy import HEADERS, LOGINS, REQUEST_LINES, URLS
 
 #: The recorder's own figures of a run that was over long ago, as for a crawl of some minutes.
 _LONG = "update recorder_status set started_at = 1e9, updated_at = 1e9 + 100, call_s = 0.5;"
@@ -170,17 +174,79 @@ def test_damage_is_found(tmp_path: Path) -> None:
     assert any((c, s) == ("integrity", "bad") for c, s, _ in named), named
 
 
-def test_only_the_newest_rows_of_a_large_table_are_looked_at(tmp_path: Path) -> None:
+def test_only_the_newest_rows_of_a_large_table_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examined, "WHOLE_ROWS", 200)
+    monkeypatch.setattr(examined, "NEWEST_ROWS", 100)
     db = good_file(
         tmp_path / "t.sqlite3",
         "update http_events set error = 'https://x/' where id = 1; with recursive n(i) as "
-        "(select 1 union all select i + 1 from n where i < 5000) "
+        "(select 1 union all select i + 1 from n where i < 12000) "
         f"insert into http_events (run_id, ts) select 'run', {START} + 100 from n",
     )
     assert not_good(db) == []
     (told,) = (f.found for f in examine(str(db), str(db), False) if f.check == "privacy")
-    assert "http_events the newest 5,000 of 5,040 rows" in told
+    assert "http_events the newest 100 of 12,040 rows" in told
     assert [c for c, _, _ in not_good(db, deep=True)] == ["privacy"]
+
+
+CLEAN = st.text("abz_019 .-", max_size=12)
+SUSPICIOUS = st.lists(
+    CLEAN
+    | URLS
+    | REQUEST_LINES
+    | LOGINS
+    | HEADERS
+    | st.sampled_from(
+        [
+            "//h.example",
+            "h.example/",
+            "user@h.example/",
+            "a=b&c=d",
+            "%3A%2F",
+            ":\\/",
+            "a?b",
+            "url: x",
+        ]
+        + ["token", "PassWord", "api key", "sid", "=", ":", "'", '"', ",", ">", "<", "(", ")", " "]
+        + ["Bearer abcdef1", "ghp_" + "a" * 20, "AKIA" + "B" * 16, "eyJhbGciOiJI", "sk-" + "a" * 16]
+        + [
+            "-----BEGIN",
+            "digest a1",
+            "-u a:b",
+            "ſecret=1",
+            "\0",
+            "\t",
+            "headers=",
+            "query",
+            "[url]",
+        ]
+    ),
+    max_size=5,
+).map("".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    text=SUSPICIOUS,
+    key=st.sampled_from(["a", "api_key", "Cookie", "href", "x-amz-id", "params", "PWD"]) | CLEAN,
+    place=st.sampled_from(
+        [("http_events", name) for name in ("error", "host", "run_id", "url_hash", "metadata")]
+    ),
+)
+def test_the_quick_look_passes_nothing_that_cleaning_changes(
+    text: str, key: str, place: tuple[str, str]
+) -> None:
+    looks = Looks()
+    look, is_harmless = looks.look(*place)
+    for value in (text, json.dumps({key: text}), json.dumps([key, text], ensure_ascii=False)):
+        stored = value.encode()
+        if value and look(value):
+            assert not is_harmless(stored)
+            # those of other rows do not hide it
+            assert not is_harmless(b"some-other\n" + stored + b"\nand-one.more")
+            assert looks.suspicious(*place, {stored, b"a"}) == {stored}
 
 
 def test_hostile_files_are_named_and_crash_nothing(tool: Tool, tmp_path: Path) -> None:
