@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -30,12 +30,19 @@ _TIMED: Final = (
 _NAMED: Final = 3
 
 #: Unix seconds of a recorded time: a number (milliseconds above 1e11), a number as text, ISO text.
+#: What it reads is what the models read (macros/unix_seconds.sql), of all years.
 _SECONDS: Final = """(case
     when typeof({0}) in ('integer', 'real') then {0} * iif(abs({0}) > 1e11, 0.001, 1.0)
     when typeof({0}) <> 'text' then null
-    when {0} glob '*[0-9][0-9][0-9][0-9]-[0-9][0-9]-*'
-        then (julianday(trim({0})) - 2440587.5) * 86400.0
-    when {0} glob '*[0-9]*' and trim({0}) not glob '*[^0-9.]*'
+    when {0} glob '*[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+        then iif(date(substr(trim({0}), 1, 10), '+0 days') = substr(trim({0}), 1, 10), (julianday(case
+            -- SQLite wants all of an offset that ISO-8601 may shorten
+            when length(trim({0})) <= 10 then trim({0})
+            when trim({0}) glob '*[+-][0-9][0-9]' then trim({0}) || ':00'
+            when trim({0}) glob '*[+-][0-9][0-9][0-9][0-9]'
+                then substr(trim({0}), 1, length(trim({0})) - 2) || ':' || substr(trim({0}), -2)
+            else trim({0}) end) - 2440587.5) * 86400.0, null)
+    when {0} glob '*[0-9]*' and trim({0}) not glob '*[^0-9.eE+]*'
         then cast({0} as real) * iif(cast({0} as real) > 1e11, 0.001, 1.0)
 end)"""
 
@@ -151,8 +158,8 @@ def check_runs(file: Examined) -> Iterator[Finding]:
         yield Finding(
             "runs",
             "bad",
-            f"{plural(len(backwards), 'run')} end before they start, {named(run)} by "
-            f"{duration(by)}",
+            f"{_runs(backwards, 'ends before it starts', 'end before they start')}, "
+            f"{named(run)} by {duration(by)}",
             "set the crawler's clock (timedatectl: NTP active), and correct run_summary",
         )
     try:
@@ -174,8 +181,9 @@ def check_runs(file: Examined) -> Iterator[Finding]:
         yield Finding(
             "runs",
             "warning",
-            f"{plural(len(stopped), 'run')} of {len(last):,} have no end, and no event for over "
-            f"{duration(SILENT_S)}: {names}, last event {duration(now - stopped[-1][0])} ago",
+            f"{_runs(stopped, 'has no end', 'have no end')} (of {len(last):,}), and no "
+            f"event for over {duration(SILENT_S)}: {names}, last event "
+            f"{duration(now - stopped[-1][0])} ago",
             "the crawler was killed, or lost the file; a run ends when its open_run() block does",
         )
     if not backwards and not stopped:
@@ -217,6 +225,10 @@ def _timed(file: Examined) -> Iterator[tuple[str, Table]]:
         table = file.real(name)
         if table is not None and table.time is not None:
             yield name, table
+
+
+def _runs(found: Sized, one: str, several: str) -> str:
+    return f"{plural(len(found), 'run')} {one if len(found) == 1 else several}"
 
 
 def named(run: object) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import duckdb
 
 from exporter.load_plan import Plan, SourceFailed
-from exporter.raw_schema import APPEND_ONLY, raw_columns
+from exporter.raw_schema import APPEND_ONLY, UPSERTED, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS, careful_sql, literal, typed_sql
 
 
@@ -87,7 +87,7 @@ def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
     if bounds is None or bounds[0] is None:
         return 0
     low, high, runs, names = bounds
-    near = f"known.id between {low:d} and {high:d}" if table != "run_summary" else "true"
+    near = "true" if table in UPSERTED else f"known.id between {low:d} and {high:d}"
     if runs <= 20:  # a literal list lets DuckLake pass over the files of other runs
         listed = ", ".join(literal(name) for name in names if name is not None)
         near += f" and (known.run_id is null{f' or known.run_id in ({listed})' if listed else ''})"
@@ -110,8 +110,7 @@ def _replace_changed(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
     differs = " or ".join(f"new.{c} is distinct from old.{c}" for c in columns)
     same = "new.run_id = old.run_id and new.file_id = old.file_id"
     same += " and new.defect is null and old.defect is null"
-    if table != "run_summary":  # an upsert gives a summary row another rowid
-        same += " and new.id = old.id"
+    same += "".join(f" and new.{c} is not distinct from old.{c}" for c in _names(table))
     cursor.execute(
         f"create or replace temp table changed_rows as select new.*, old.id as old_id "
         f"from new_{table} as new join lake.raw.{table} as old on {same} where {differs}"
@@ -146,11 +145,14 @@ def _known_runs(cursor: duckdb.DuckDBPyConnection, plan: Plan) -> str:
     return f"(known.run_id is null{f' or known.run_id in ({listed})' if listed else ''})"
 
 
+def _names(table: str) -> tuple[str, ...]:
+    """Return the columns that name a row within its run."""
+    return UPSERTED.get(table, ("id",))
+
+
 def _key(table: str) -> str:
     """Return what names a row: its run and id; without a usable run_id also all it says."""
-    if table == "run_summary":
-        return f"new.run_id, {_content(table, 'new')}"
-    return f"new.run_id, new.id, {_content(table, 'new')}"
+    return ", ".join(f"new.{c}" for c in ("run_id", *_names(table))) + f", {_content(table, 'new')}"
 
 
 def _unknown(table: str, near: str) -> str:
@@ -160,9 +162,8 @@ def _unknown(table: str, near: str) -> str:
 
 def _known_rows(table: str, near: str, selected: str) -> str:
     """Return a subquery over the lake's rows that are the new row."""
-    same = "known.run_id is not distinct from new.run_id"
-    if table != "run_summary":
-        same += " and known.id = new.id"
+    named = ("run_id", *_names(table))
+    same = " and ".join(f"known.{c} is not distinct from new.{c}" for c in named)
     same += f" and {_content(table, 'known')} is not distinct from {_content(table, 'new')}"
     return (
         f"select {selected} from (select known.* from lake.raw.{table} as known where {near}) "

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import jinja2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,12 +21,14 @@ from hypothesis import strategies as st
 from exporter import checks_file, checks_machine, examined
 from exporter.checks_privacy import Looks
 from exporter.checks_tables import COLUMN_COSTS, TABLE_COSTS
+from exporter.checks_time import EARLIEST_S, seconds
 from exporter.examine import CHECKS, examine
 from exporter.findings import FILE_CHECKS, SHARED_CHECKS
-from exporter.raw_schema import CAPABILITIES, TABLES
+from exporter.raw_schema import CAPABILITIES, TABLES, TELEMETRY
+from exporter.raw_sql import literal
 
 from .conftest import ROOT
-from .support.runs import START, Tool, record
+from .support.runs import START, Tool, counts, record
 from .test_hostile import copy_of_project, make
 from .test_privacy import HEADERS, LOGINS, REQUEST_LINES, URLS
 
@@ -99,9 +105,9 @@ PLANTED = [
      EVENT.format("'soon'") + ", ('run', x'00ff')"),
     ("order", "warning", "http_events: time goes back 1 time within a run in 42 rows, by up to "
      "100.0 s (id 42)", EVENT.format(START + 200) + f", ('run', {START + 100})"),
-    ("runs", "bad", "1 run end before they start, run by 5.0 s",
+    ("runs", "bad", "1 run ends before it starts, run by 5.0 s",
      "update run_summary set finished_at = started_at - 5"),
-    ("runs", "warning", "1 run of 1 have no end, and no event for over",
+    ("runs", "warning", "1 run has no end (of 1), and no event for over",
      "update run_summary set finished_at = null"),
     ("recorder", "bad", "50 of 101 events were dropped by 1 writer; first error: disk full",
      "update recorder_status set dropped = 50, first_error = 'disk full'"),
@@ -314,17 +320,42 @@ def test_a_live_writer_is_not_held_up_and_the_file_stays_as_it_is(tmp_path: Path
     assert not_good(db) == []
     assert db.read_bytes() == before
     code = (
-        "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1], timeout=0);"
-        "end = time.time() + 2; n = 0\n"
-        "while time.time() < end:\n"
-        "    c.execute(\"insert into rate_events (run_id, ts) values ('run', ?)\", [time.time()])\n"
-        "    c.commit(); n += 1\n"
-        "print(n)"
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=5); print(flush=True)\n"
+        "while True:\n"
+        "    c.execute(\"insert into rate_events (run_id, ts) values ('run', unixepoch('now'))\")\n"
+        "    c.commit()"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(db)], stdout=subprocess.PIPE) as writer:
-        while writer.poll() is None:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        for _ in range(3):
+            before_rows = counts(db)["rate_events"]
             assert [f for f in not_good(db) if f[1] == "bad"] == []
-        assert writer.returncode == 0
+            assert writer.poll() is None  # it never waited as long as a crawler would
+            assert counts(db)["rate_events"] > before_rows
+        writer.kill()
+
+
+TIMES = [
+    "2025-10-21T12:00:00Z", "2025-10-21T12:00:00+05:30", "2025-10-21T12:00:00+0530",
+    "2025-10-21T12:00:00-08", " 2025-10-21 12:00:00.123456 ", "2025-10-21", "2025-10-21T12:00",
+    "2025-10-21T12:00-0530", "2025-02-30T00:00:00Z", "2025-13-01", "1999-12-31T23:59:59Z",
+    "2025-10-21T25:00:00Z", "soon", "", "2025", "1760000000", "1760000000.5", "1.76e9",
+    "1760000000123", "noted on 2025-10-21", "2025-10-21T12:00:00 UTC",
+]  # fmt: skip
+
+
+def test_times_are_read_as_the_models_read_them() -> None:
+    macro = (ROOT / "macros" / "unix_seconds.sql").read_text()
+    models = jinja2.Template(macro + "{{ unix_seconds('try_cast(t as double)', 't') }}").render()
+    for text in TIMES:
+        given = f"from (select {literal(text)} as t)"
+        ((theirs,),) = duckdb.sql(f"select {models} {given}").fetchall()
+        with closing(sqlite3.connect(":memory:")) as connection:
+            ((ours,),) = connection.execute(f"select {seconds('t')} {given}").fetchall()
+        if ours is not None and not EARLIEST_S <= ours < 4_133_980_800:
+            ours = None
+        assert ours == (theirs if theirs is None else pytest.approx(theirs, abs=0.001)), text
 
 
 @pytest.mark.slow
@@ -339,7 +370,7 @@ def test_the_warehouse_none_current_behind_and_stale(tool: Tool, tmp_path: Path)
             row["check"]: (row["status"], row["found"]) for row in rows if row["check"] in names
         }
 
-    rejected = "1 of 102, {}: http_events 1 (no usable time)"
+    rejected = "1 of 103, {}: http_events 1 (no usable time)"
     found = shown()
     assert found["warehouse"] == ("warning", f"nothing is published in {tmp_path / 'warehouse'}")
     assert found["loaded"] == ("warning", "nothing is published")
@@ -364,7 +395,7 @@ def test_the_warehouse_none_current_behind_and_stale(tool: Tool, tmp_path: Path)
     assert found["loaded"][0] == "warning"
     assert found["loaded"][1].startswith("1 row newer than what is published: http_events 1")
     assert found["rejected rows"] == (
-        "bad", "1 of 103, as they would be loaded: http_events 1 (no usable time)",
+        "bad", "1 of 104, as they would be loaded: http_events 1 (no usable time)",
     )  # fmt: skip
 
     code = (
@@ -405,7 +436,11 @@ def test_text_and_exit_codes(tool: Tool, tmp_path: Path) -> None:
     assert missing.returncode == 1
     assert "no such file" in missing.stdout
     assert "matches no file" in missing.stdout
-    for arguments in ((), ("--db", ""), ("--db", well, "--output-format", "xml")):
+    assert f"run --db {well} --db gone.db --db 'no*.db'" in missing.stdout  # of the warehouse
+    for arguments in (
+        (), ("--db", ""), ("--db", well, "--output-format", "xml"), ("--db", "gone.db"),
+        ("--db", "no*.db", "--db", tmp_path / "nowhere" / "x.db"),
+    ):  # fmt: skip
         done = tool("doctor", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert len(done.stderr.splitlines()) == 1
@@ -442,7 +477,7 @@ def test_the_page_and_the_tables_are_complete() -> None:
     ]
     assert names == [*FILE_CHECKS, *SHARED_CHECKS]
     assert [*CHECKS, "integrity", "loaded", "rejected rows"] == [*FILE_CHECKS[1:]]
-    assert set(TABLE_COSTS) == set(TABLES)
+    assert set(TABLE_COSTS) == set(TELEMETRY)
     costs = {*COLUMN_COSTS, *((table, None) for table in TABLE_COSTS)}
     assert set(CAPABILITIES.values()) <= costs
     assert all(column in TABLES[table] for table, column in COLUMN_COSTS)
