@@ -34,14 +34,14 @@ _NAMED: Final = 3
 _SECONDS: Final = """(case
     when typeof({0}) in ('integer', 'real') then {0} * iif(abs({0}) > 1e11, 0.001, 1.0)
     when typeof({0}) <> 'text' then null
-    when {0} glob '*[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-        then iif(date(substr(trim({0}), 1, 10), '+0 days') = substr(trim({0}), 1, 10), (julianday(case
+    when date(substr(trim({0}), 1, 10), '+0 days') = substr(trim({0}), 1, 10)
+        then (julianday(case
             -- SQLite wants all of an offset that ISO-8601 may shorten
             when length(trim({0})) <= 10 then trim({0})
             when trim({0}) glob '*[+-][0-9][0-9]' then trim({0}) || ':00'
             when trim({0}) glob '*[+-][0-9][0-9][0-9][0-9]'
                 then substr(trim({0}), 1, length(trim({0})) - 2) || ':' || substr(trim({0}), -2)
-            else trim({0}) end) - 2440587.5) * 86400.0, null)
+            else trim({0}) end) - 2440587.5) * 86400.0
     when {0} glob '*[0-9]*' and trim({0}) not glob '*[^0-9.eE+]*'
         then cast({0} as real) * iif(cast({0} as real) > 1e11, 0.001, 1.0)
 end)"""
