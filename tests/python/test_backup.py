@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from exporter import __version__
+
 from .conftest import ROOT
 from .support.runs import Tool, counts, record
 from .support.services import need, object_storage
@@ -119,7 +121,7 @@ def test_there_and_back(tool: Tool, tmp_path: Path) -> None:
     assert said["source"] == "t.sqlite3"
     assert said["compressed_sha256"] == sha256(archive)
     assert said["rows"]["http_events"] == 40
-    assert (said["runs"], said["schema_version"], said["tool_version"]) == (1, 2, "0.1.0")
+    assert (said["runs"], said["schema_version"], said["tool_version"]) == (1, 2, __version__)
     assert str(tmp_path) not in json.dumps(said)
 
     done = tool("restore", "--from", "kept/here", "--db", "back.sqlite3")
