@@ -45,7 +45,15 @@ class Made:
 
 
 def backup(
-    db: Annotated[Path, typer.Option("--db", metavar="FILE", help="SQLite file to back up.")],
+    db: Annotated[
+        Path,
+        typer.Option(
+            "--db",
+            metavar="FILE",
+            envvar="DOCSTOKG_TELEMETRY_DB_PATH",
+            help="SQLite file to back up.",
+        ),
+    ],
     out: Annotated[
         str,
         typer.Option(
