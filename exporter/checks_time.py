@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -158,7 +158,8 @@ def check_runs(file: Examined) -> Iterator[Finding]:
         yield Finding(
             "runs",
             "bad",
-            f"{_runs(backwards, 'ends before it starts', 'end before they start')}, "
+            f"{plural(len(backwards), 'run')} "
+            f"{'ends before it starts' if len(backwards) == 1 else 'end before they start'}, "
             f"{named(run)} by {duration(by)}",
             "set the crawler's clock (timedatectl: NTP active), and correct run_summary",
         )
@@ -181,8 +182,9 @@ def check_runs(file: Examined) -> Iterator[Finding]:
         yield Finding(
             "runs",
             "warning",
-            f"{_runs(stopped, 'has no end', 'have no end')} (of {len(last):,}), and no "
-            f"event for over {duration(SILENT_S)}: {names}, last event "
+            f"{len(stopped):,} of {plural(len(last), 'run')} "
+            f"{'has' if len(stopped) == 1 else 'have'} no end, and no event for over "
+            f"{duration(SILENT_S)}: {names}, last event "
             f"{duration(now - stopped[-1][0])} ago",
             "the crawler was killed, or lost the file; a run ends when its open_run() block does",
         )
@@ -225,10 +227,6 @@ def _timed(file: Examined) -> Iterator[tuple[str, Table]]:
         table = file.real(name)
         if table is not None and table.time is not None:
             yield name, table
-
-
-def _runs(found: Sized, one: str, several: str) -> str:
-    return f"{plural(len(found), 'run')} {one if len(found) == 1 else several}"
 
 
 def named(run: object) -> str:

@@ -107,7 +107,7 @@ PLANTED = [
      "100.0 s (id 42)", EVENT.format(START + 200) + f", ('run', {START + 100})"),
     ("runs", "bad", "1 run ends before it starts, run by 5.0 s",
      "update run_summary set finished_at = started_at - 5"),
-    ("runs", "warning", "1 run has no end (of 1), and no event for over",
+    ("runs", "warning", "1 of 1 run has no end, and no event for over",
      "update run_summary set finished_at = null"),
     ("recorder", "bad", "50 of 101 events were dropped by 1 writer; first error: disk full",
      "update recorder_status set dropped = 50, first_error = 'disk full'"),
