@@ -77,6 +77,8 @@ def backup(
         raise UsageError("--output-format is text or json")
     if not out:
         raise UsageError("--out is empty: name a folder or s3://bucket/…")
+    if textfile is not None and not textfile.parent.is_dir():  # before the work, not after it
+        raise UsageError(f"{textfile.parent} is no folder: --textfile names a file in one that is")
     from exporter.backup_store import store
 
     target = store(out)

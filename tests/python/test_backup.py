@@ -534,6 +534,10 @@ def test_a_metric_for_the_node_exporter(tool: Tool, tmp_path: Path) -> None:
     # a backup that fails leaves the time of the last good one
     assert tool("backup", "--db", "no.sqlite3", "--out", "out", "--textfile", "b.prom").returncode
     assert (tmp_path / "b.prom").read_text() == said
+    refused(
+        tool("backup", "--db", "t.sqlite3", "--out", "new", "--textfile", "no/b.prom"), "no folder"
+    )
+    assert not (tmp_path / "new").exists()
 
 
 def test_object_storage(tool: Tool, tmp_path: Path) -> None:
