@@ -17,11 +17,12 @@ from typing import Annotated, Final
 
 import typer
 
-from exporter.errors import UsageError
+from exporter.errors import SourceError, UsageError
 from exporter.findings import Finding, Report, as_json, counted, from_json
 from exporter.progress import progress
 
 EXAMPLE: Final = "Example: docstokg-telemetry doctor --db 'runs/*/manifest.sqlite3' --strict"
+_GONE: Final = "no such file"
 _PACKAGES: Final = Path(__file__).resolve().parents[1]
 
 
@@ -88,12 +89,20 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
         names: files, folders and globs.
         deep: look at everything, however long it takes.
         project: the analyst's own copy of the dbt project.
+
+    Raises:
+        SourceError: none of the names is there; one that is missing beside others is a finding.
     """
     from exporter import checks_machine, checks_warehouse
     from exporter.checks_loaded import check_loaded
-    from exporter.sources import expand
+    from exporter.sources import Skipped, expand
 
     paths, missing = expand(names)
+    missing += [Skipped(path, _GONE) for path, _ in paths if not os.path.lexists(path)]
+    paths = [(path, named) for path, named in paths if os.path.lexists(path)]
+    if not paths:
+        told = "; ".join(f"{skip.path}: {skip.reason}" for skip in missing[:3])
+        raise SourceError(f"nothing to examine: {told}; {_remedy(missing[0].reason)}")
     reports = [
         Report(skip.path, [Finding("file", "bad", skip.reason, _remedy(skip.reason))])
         for skip in missing
@@ -110,13 +119,13 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
                 findings = _examine(examiner, path, Path(aside) / str(number), deep)
                 if findings[0].status == "good":
                     findings += check_loaded(store, path, deep)
-                reports.append(Report(path, [_about(path, found) for found in findings]))
-    return [*reports, Report(None, shared)]
+                reports.append(Report(path, [_about([path], found) for found in findings]))
+    return [*reports, Report(None, [_about(names, found) for found in shared])]
 
 
-def _about(path: str, found: Finding) -> Finding:
-    """Return a finding whose remedy names the file."""
-    name = shlex.quote(path)
+def _about(paths: Sequence[str], found: Finding) -> Finding:
+    """Return a finding whose remedy names what it is about."""
+    name = " --db ".join(shlex.quote(path) for path in paths)
     return replace(found, remedy=re.sub(r"\bFILE\b", lambda _: name, found.remedy))
 
 
