@@ -13,7 +13,7 @@ import typer
 
 from exporter import __version__, backup, doctor, gate, jsonl, output, restore, tune
 from exporter.errors import TelemetryError, UsageError, one_line
-from exporter.load_first import load_first, runs_of
+from exporter.load_first import load_first, named, runs_of
 from exporter.process import without_pandas
 from exporter.progress import progress
 
@@ -103,9 +103,7 @@ def run(
     from exporter import render, runner
     from exporter.paths import project_dir as find_project
 
-    names = _names(db)
-    if not names:
-        raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
+    names = named(db)
     with progress("loading", verbose) as (say, step):
         outcome = runner.build(names, find_project(project_dir), say, step, verbose)
     for skip in outcome.report.skipped:
@@ -304,9 +302,7 @@ def serve(
     from exporter.serve import serve as serve_metrics
     from exporter.warehouse import models_version
 
-    names = _names(db)
-    if not names:
-        raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
+    names = named(db)
     for name, value in (("--poll", poll), ("--build-every", build_every)):
         if not math.isfinite(value):
             raise UsageError(f"{name} is a number of seconds, such as 10")

@@ -14,7 +14,7 @@ from exporter import chosen_runs, seed
 from exporter.errors import TelemetryError, UsageError
 
 from .support.runs import START, Tool, record
-from .test_hostile import copy_of_project
+from .test_hostile import asked, copy_of_project
 
 GOOD = (20, 20, 19, 19, 18, 18, 17, 17, 16, 10)  # of 20: yields of 100 down to 50 %
 
@@ -71,6 +71,14 @@ def test_targets_are_proposed_and_written(tool: Tool, tmp_path: Path) -> None:
     stale = tool("tune", "--project-dir", project)
     assert (stale.returncode, stale.stdout) == (2, "")
     assert "models or targets have changed since the warehouse was built" in stale.stderr
+
+    # nothing is new but the targets: past runs are judged by them all the same
+    assert tool("run", "--db", db, "--project-dir", project).returncode == 0
+    sql = (
+        "select target, count(*) as runs, count(*) filter (status = 'fail') as failed "
+        "from slo_verdicts where slo = 'yield_pct' group by all"
+    )
+    assert asked(tool, sql) == [{"target": 90.0, "runs": 10, "failed": 4}]
 
 
 @pytest.mark.parametrize(
