@@ -9,7 +9,7 @@ from typing import Final
 
 from exporter.examined import Examined, Table, quoted
 from exporter.findings import Finding, good, plural
-from exporter.raw_schema import TABLES
+from exporter.raw_schema import TABLES, TELEMETRY
 from recorder.schema import INDEXES
 
 #: What cannot be told without a table.
@@ -50,19 +50,19 @@ _UPDATES: Final = ("run_id", "artifact_id")
 
 def check_tables(file: Examined) -> Iterator[Finding]:
     """Find telemetry tables that are missing, or views in their place."""
-    present = [name for name in TABLES if file.real(name)]
+    present = [name for name in TELEMETRY if file.real(name)]
     if not present:
         yield Finding(
             "tables",
             "bad",
-            f"none of the {len(TABLES)} telemetry tables",
+            f"none of the {len(TELEMETRY)} telemetry tables",
             "name the file that the crawler records into (DOCSTOKG_TELEMETRY_DB_PATH there)",
         )
-    elif len(present) == len(TABLES):
+    elif len(present) == len(TELEMETRY):
         rows = [(name, file.rows(file.tables[name])) for name in present]
         told = (f"{name} {'?' if n is None else format(n, ',')}" for name, n in rows)
-        yield good("tables", f"all {len(TABLES)}, rows: {', '.join(told)}")
-    for name in TABLES if present else ():
+        yield good("tables", f"all {len(TELEMETRY)}, rows: {', '.join(told)}")
+    for name in TELEMETRY if present else ():
         if file.real(name) is None:
             kind = f"is a {file.tables[name].kind} table" if name in file.tables else "is missing"
             kind = kind.replace("a view table", "a view, which is not read")
@@ -192,7 +192,7 @@ def _is_rowid(file: Examined, table: Table) -> bool:
 
 
 def _present(file: Examined) -> Iterator[tuple[str, Table]]:
-    for name in TABLES:
+    for name in TELEMETRY:
         if table := file.real(name):
             yield name, table
 

@@ -159,6 +159,11 @@ def summary(
     from exporter import render
 
     found, source = _summarise(_names(db), run, project_dir, verbose)
+    if found.dropped_events:
+        _complain(
+            f"the recorder dropped {found.dropped_events:,} events of this run: what is shown is "
+            "of those it kept (why: first_error in recorder_health)"
+        )
     if output_format is OutputFormat.json:
         render.print_json(found.as_json())
     else:
@@ -351,11 +356,6 @@ def _summarise(
             with direct.opened(names, run, compiled, results.SUMMARY_MODELS) as found:
                 for skip in found.skipped:
                     _complain(f"skipped {skip.path}: {skip.reason}")
-                if found.dropped:
-                    _complain(
-                        f"the recorder dropped {found.dropped:,} events of this run: what is "
-                        "shown is of those it kept (why: recorder_status in the file)"
-                    )
                 return results.summary(found.connection, found.run_id), found.path
         except NoSuchRun as missing:
             try:

@@ -27,9 +27,8 @@ from exporter.direct_read import raw_views, reading
 from exporter.errors import ModelError, SourceError, one_line
 from exporter.loader import CHUNK_FILES, unreadable
 from exporter.paths import warehouse_dir
-from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
+from exporter.raw_schema import CAPABILITIES, TABLES, TELEMETRY, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
-from exporter.recorded import dropped
 from exporter.results import SAMPLES_MODEL, SUMMARY_MODELS
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
@@ -48,14 +47,12 @@ class Direct:
         run_id: the run they are about.
         path: the file it lives in.
         skipped: sources that could not be read.
-        dropped: events of the run that its recorder says it dropped.
     """
 
     connection: duckdb.DuckDBPyConnection
     run_id: str
     path: str
     skipped: list[Skipped]
-    dropped: int
 
 
 def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -> Path:
@@ -122,8 +119,7 @@ def opened(
             except ENGINE_ERRORS as error:
                 where = found.source.path
                 raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
-        lost = dropped(connection, found.source.alias, found.run_id)
-        yield Direct(connection, found.run_id, found.source.path, skipped, lost)
+        yield Direct(connection, found.run_id, found.source.path, skipped)
 
 
 def _found(
@@ -364,7 +360,7 @@ def _runs_by_models(
     models: Models, connection: duckdb.DuckDBPyConnection, source: Source
 ) -> dict[str, float]:
     """Return runs and their latest times as the staging models see them, over the whole file."""
-    tables = [f"stg_{table}" for table in TABLES]
+    tables = [f"stg_{table}" for table in TELEMETRY]
     selects = " union all ".join(
         f"select run_id, {'null' if name == 'stg_run_summary' else 'ts'} as ts "
         f"from lake.staging.{name}"

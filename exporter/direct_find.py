@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import duckdb
 
 from exporter.errors import SourceError, TelemetryError, one_line
+from exporter.raw_schema import TELEMETRY
 from exporter.raw_sql import ENGINE_ERRORS, literal
 from exporter.sources import Skipped, Source
 
@@ -216,6 +217,8 @@ def _runs_of_table(
     nothing. Whatever else there is has to go through the models.
     """
     shape = source.tables[table]
+    if table not in TELEMETRY:  # a recorder that recorded nothing makes no run
+        return []
     if not is_plain(source, table):
         return None
     run = shape.columns["run_id"][0]

@@ -12,7 +12,7 @@ from exporter import archived, warehouse
 from exporter.archived import ArchiveDamaged
 from exporter.direct_find import Extent, Found, extent_of, is_plain
 from exporter.errors import SourceError
-from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
+from exporter.raw_schema import CAPABILITIES, TABLES, UPSERTED, raw_columns
 from exporter.raw_sql import (
     ENGINE_ERRORS,
     careful_sql,
@@ -88,7 +88,7 @@ def _read_archived(
     connection: duckdb.DuckDBPyConnection, found: Found, table: str, wanted: Collection[str]
 ) -> None:
     """Make the raw relation of a table of which rows are in archives; a file's rows go first."""
-    needed = {"id", "defect", "file_id"}
+    needed = {"id", "defect", "file_id", *UPSERTED.get(table, ())}
     columns = _make_relation(connection, table, {*wanted, *needed}, {"load_id": "1"})
     of_file = [name for name in columns if name != "file_id"]
     if found.source.archived is None:
@@ -97,8 +97,8 @@ def _read_archived(
         connection.execute(
             f"update lake.raw.{table}_rows set file_id = {literal(found.source.file_id)}"
         )
-    # a row's id may have changed where its run is its name
-    same = "true" if table == "run_summary" else "old.id = new.id"
+    names = UPSERTED.get(table, ("id",))
+    same = " and ".join(["true", *(f"old.{n} is not distinct from new.{n}" for n in names)])
     for source in (found.source, *found.beside):
         run = source.archived
         if run is None or table not in run.tables:

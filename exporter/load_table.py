@@ -9,7 +9,7 @@ import duckdb
 from exporter import archived
 from exporter.archived import FILE_ID_PREFIX
 from exporter.load_plan import Plan, SourceFailed
-from exporter.raw_schema import APPEND_ONLY, raw_columns
+from exporter.raw_schema import APPEND_ONLY, UPSERTED, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS, careful_sql, literal, typed_sql
 from exporter.sources import Source
 
@@ -107,7 +107,7 @@ def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
     if bounds is None or bounds[0] is None:
         return 0
     low, high, runs, names = bounds
-    near = f"known.id between {low:d} and {high:d}" if table != "run_summary" else "true"
+    near = "true" if table in UPSERTED else f"known.id between {low:d} and {high:d}"
     if runs <= 20:  # a literal list lets DuckLake pass over the files of other runs
         listed = ", ".join(literal(name) for name in names if name is not None)
         near += f" and (known.run_id is null{f' or known.run_id in ({listed})' if listed else ''})"
@@ -132,18 +132,18 @@ def _replace_changed(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
     """
     columns = [c for c in raw_columns(table) if c not in ("id", "file_id", "load_id")]
     differs = " or ".join(f"new.{c} is distinct from old.{c}" for c in columns)
-    by_id = "" if table == "run_summary" else "and new.id = {}.id"  # upserts change rowids
+    named = "".join(f" and new.{c} is not distinct from {{0}}.{c}" for c in _names(table))
     cursor.execute(
         f"""
         create or replace temp table changed_rows as
         select new.*, old.id as old_id, old.file_id as old_file_id
         from new_{table} as new
-        join lake.raw.{table} as old on new.run_id = old.run_id {by_id.format("old")}
+        join lake.raw.{table} as old on new.run_id = old.run_id {named.format("old")}
         where new.defect is null and old.defect is null and ({differs})
             and (new.file_id = old.file_id or {_is_archived("new")} <> {_is_archived("old")})
             and not ({_is_archived("new")} and exists (
                 select 1 from new_{table} as live
-                where live.run_id = new.run_id {by_id.format("live")} and not {_is_archived("live")}
+                where live.run_id = new.run_id {named.format("live")} and not {_is_archived("live")}
             ))
         qualify row_number() over (
             partition by old.run_id, old.id, old.file_id order by new.file_id = old.file_id desc
@@ -189,11 +189,14 @@ def _known_runs(cursor: duckdb.DuckDBPyConnection, plan: Plan) -> str:
     return f"(known.run_id is null{f' or known.run_id in ({listed})' if listed else ''})"
 
 
+def _names(table: str) -> tuple[str, ...]:
+    """Return the columns that name a row within its run."""
+    return UPSERTED.get(table, ("id",))
+
+
 def _key(table: str) -> str:
     """Return what names a row: its run and id; without a usable run_id also all it says."""
-    if table == "run_summary":
-        return f"new.run_id, {_content(table, 'new')}"
-    return f"new.run_id, new.id, {_content(table, 'new')}"
+    return ", ".join(f"new.{c}" for c in ("run_id", *_names(table))) + f", {_content(table, 'new')}"
 
 
 def _unknown(table: str, near: str) -> str:
@@ -203,9 +206,8 @@ def _unknown(table: str, near: str) -> str:
 
 def _known_rows(table: str, near: str, selected: str) -> str:
     """Return a subquery over the lake's rows that are the new row."""
-    same = "known.run_id is not distinct from new.run_id"
-    if table != "run_summary":
-        same += " and known.id = new.id"
+    named = ("run_id", *_names(table))
+    same = " and ".join(f"known.{c} is not distinct from new.{c}" for c in named)
     same += f" and {_content(table, 'known')} is not distinct from {_content(table, 'new')}"
     return (
         f"select {selected} from (select known.* from lake.raw.{table} as known where {near}) "

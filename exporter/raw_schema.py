@@ -1,6 +1,7 @@
-"""The six raw relations every telemetry file is presented as, whatever the file itself holds.
+"""The raw relations every telemetry file is presented as, whatever the file itself holds.
 
-The names are the telemetry contract's. A *kind* says how a value is read:
+The names are the telemetry contract's, and one more: what recorders say of themselves. A *kind*
+says how a value is read:
 
 - ``key``: text that identifies something; a URL in it is replaced by its SHA-256;
 - ``text``: free text; URLs in it are replaced by ``[url]``;
@@ -102,7 +103,25 @@ TABLES: Final[dict[str, dict[str, Kind]]] = {
         "dedupe_saved_mb": "double",
         "corruption_count": "integer",
     },
+    "recorder_status": {
+        "run_id": "key",
+        "writer": "key",
+        "started_at": "time",
+        "updated_at": "time",
+        "events": "integer",
+        "dropped": "integer",
+        "damaged_values": "integer",
+        "call_s": "double",
+        "writer_cpu_s": "double",
+        "first_error": "text",
+    },
 }
+
+#: The tables of the contract: those that crawlers fill.
+TELEMETRY: Final = tuple(table for table in TABLES if table != "recorder_status")
+
+#: What names a row within its run where that is not its id: an upsert may give it another.
+UPSERTED: Final[dict[str, tuple[str, ...]]] = {"run_summary": (), "recorder_status": ("writer",)}
 
 #: Tables whose rows never change once written: "id > the last one seen" finds all that is new.
 APPEND_ONLY: Final = ("http_events", "rate_events", "breaker_transitions", "fallback_attempts")
@@ -129,7 +148,7 @@ def raw_columns(table: str) -> dict[str, str]:
     """Return the columns of a raw relation and their DuckDB types, in order.
 
     Args:
-        table: one of the six telemetry tables.
+        table: one of the raw relations.
 
     Returns:
         Name to type: ``id``, the contract's columns (a ``time`` as two), ``misfits`` (JSON text

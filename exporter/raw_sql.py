@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from exporter.raw_schema import TABLES, Kind, value_columns
+from exporter.raw_schema import TABLES, UPSERTED, Kind, value_columns
 
 #: What DuckDB's client raises; the second, when a message repeats bytes that are not UTF-8.
 ENGINE_ERRORS = (duckdb.Error, UnicodeDecodeError)
@@ -157,13 +157,15 @@ def _id_columns(table: str, shape: TableShape) -> str:
     order = "order by rowid" if shape.has_rowid else ""
     run = shape.columns["run_id"][0] if "run_id" in shape.columns else "null"
     if "id" not in shape.columns:
-        if table != "run_summary" or shape.keys == ("run_id",):
+        names = UPSERTED.get(table)
+        if names is None or shape.keys in (("run_id",), names):
             return f"{position} as id, null as defect"
         # the row written last is the run's; one without a run is rejected for that
+        within = "".join(f", {shape.columns[n][0]}" for n in names if n in shape.columns)
         return (
             f"{position} as id, case when {run} is not null and row_number() over "
-            f"(partition by {run} {order}{' desc' if order else ''}) > 1 "
-            "then 'run_id is not unique' end as defect"
+            f"(partition by {run}{within} {order}{' desc' if order else ''}) > 1 "
+            f"then '{' and '.join(['run_id', *names])} is not unique' end as defect"
         )
     name = shape.id_name
     return (

@@ -18,6 +18,7 @@ SUMMARY_MODELS = (
     "run_verdicts",
     "slo_verdicts",
     "rejected_rows",
+    "recorder_health",
 )
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
@@ -36,6 +37,7 @@ class Summary:
         slos: its rows of slo_verdicts, scope by scope.
         hosts: its rows of host_traffic, busiest first.
         rejected_rows: rows of the run that could not be used.
+        dropped_events: events that its recorder dropped; None where no recorder says.
     """
 
     run: Row
@@ -44,6 +46,7 @@ class Summary:
     slos: list[Row]
     hosts: list[Row]
     rejected_rows: int
+    dropped_events: int | None
 
     @property
     def passed(self) -> bool:
@@ -61,6 +64,7 @@ class Summary:
             "finished_at": iso(self.run["finished_at"]),
             **slis,
             "rejected_rows": self.rejected_rows,
+            "dropped_events": self.dropped_events,
             "passed": self.passed,
             "passed_strictly": bool(self.verdict["has_passed_strictly"]),
             "slos": [{key: slo[key] for key in (*keys, *extra)} for slo in self.slos],
@@ -111,6 +115,12 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
             "select count(*) as rejected from lake.marts.rejected_rows where run_id = ?",
             run_id,
         )[0]["rejected"],
+        dropped_events=rows(
+            connection,
+            "select max(events_dropped) as dropped from lake.marts.recorder_health "
+            "where run_id = ?",
+            run_id,
+        )[0]["dropped"],
     )
 
 

@@ -1,5 +1,5 @@
 {%- set timed = ['http_events', 'rate_events', 'breaker_transitions', 'fallback_attempts'] -%}
-{%- set untimed = ['downloads', 'run_summary'] -%}
+{%- set untimed = ['downloads', 'run_summary', 'recorder_status'] -%}
 
 with
 {%- for table in timed + untimed %}

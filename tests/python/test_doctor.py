@@ -16,7 +16,7 @@ from exporter import checks_file, checks_machine
 from exporter.checks_tables import COLUMN_COSTS, TABLE_COSTS
 from exporter.examine import CHECKS, examine
 from exporter.findings import FILE_CHECKS, SHARED_CHECKS
-from exporter.raw_schema import CAPABILITIES, TABLES
+from exporter.raw_schema import CAPABILITIES, TABLES, TELEMETRY
 
 from .conftest import ROOT
 from .support.runs import START, Tool, record
@@ -273,7 +273,7 @@ def test_the_warehouse_none_current_behind_and_stale(tool: Tool, tmp_path: Path)
             row["check"]: (row["status"], row["found"]) for row in rows if row["check"] in names
         }
 
-    rejected = "1 of 102, {}: http_events 1 (no usable time)"
+    rejected = "1 of 103, {}: http_events 1 (no usable time)"
     found = shown()
     assert found["warehouse"] == ("warning", f"nothing is published in {tmp_path / 'warehouse'}")
     assert found["loaded"] == ("warning", "nothing is published")
@@ -298,7 +298,7 @@ def test_the_warehouse_none_current_behind_and_stale(tool: Tool, tmp_path: Path)
     assert found["loaded"][0] == "warning"
     assert found["loaded"][1].startswith("1 row newer than what is published: http_events 1")
     assert found["rejected rows"] == (
-        "bad", "1 of 103, as they would be loaded: http_events 1 (no usable time)",
+        "bad", "1 of 104, as they would be loaded: http_events 1 (no usable time)",
     )  # fmt: skip
 
     code = (
@@ -376,7 +376,7 @@ def test_the_page_and_the_tables_are_complete() -> None:
     ]
     assert names == [*FILE_CHECKS, *SHARED_CHECKS]
     assert [*CHECKS, "integrity", "loaded", "rejected rows"] == [*FILE_CHECKS[1:]]
-    assert set(TABLE_COSTS) == set(TABLES)
+    assert set(TABLE_COSTS) == set(TELEMETRY)
     costs = {*COLUMN_COSTS, *((table, None) for table in TABLE_COSTS)}
     assert set(CAPABILITIES.values()) <= costs
     assert all(column in TABLES[table] for table, column in COLUMN_COSTS)

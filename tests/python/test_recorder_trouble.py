@@ -159,7 +159,7 @@ def test_a_summary_says_what_was_dropped(tool: Tool, tmp_path: Path) -> None:
     assert said == {
         "whole": "",
         "torn": "the recorder dropped 2 events of this run: what is shown is of those it kept "
-        "(why: recorder_status in the file)\n",
+        "(why: first_error in recorder_health)\n",
     }
 
 

@@ -3,7 +3,7 @@
 -- rows without a run. Returns the table with its counts.
 {%- set tables = [
     'http_events', 'rate_events', 'breaker_transitions', 'fallback_attempts', 'downloads',
-    'run_summary',
+    'run_summary', 'recorder_status',
 ] %}
 
 with touched_runs as (

@@ -32,6 +32,13 @@ rejected as (
 
 ),
 
+recorders as (
+
+    select * from {{ ref('recorder_health') }}
+    {{ where_touched() }}
+
+),
+
 omitted as (
 
     select
@@ -84,11 +91,13 @@ runs as (
         verdicts.* exclude (run_id),
         coalesce(rejected.rejected_rows, 0) as rejected_rows,
         coalesce(omitted.hosts_omitted, 0) as hosts_omitted,
+        recorders.events_dropped,
     from inventory
     inner join slis on inventory.run_id = slis.run_id
     inner join verdicts on inventory.run_id = verdicts.run_id
     left join rejected on inventory.run_id = rejected.run_id
     left join omitted on inventory.run_id = omitted.run_id
+    left join recorders on inventory.run_id = recorders.run_id
 
 ),
 
@@ -252,6 +261,10 @@ samples as (
             {{ metric(
                 'docstokg_run_rejected_rows', 'gauge', 'rejected_rows',
                 'Rows of the run that could not be used.'
+            ) }},
+            {{ metric(
+                'docstokg_run_dropped_events', 'gauge', 'events_dropped',
+                'Events that the recorder dropped, as it says itself.'
             ) }},
             {{ metric(
                 'docstokg_run_hosts_omitted', 'gauge', 'hosts_omitted',

@@ -231,6 +231,14 @@ def _telemetry_cases() -> list[Case]:
             " published before it.",
         ),
         Case(
+            "DocsToKGEventsDropped", 5, "warning", "data-quality",
+            {f'docstokg_run_dropped_events{{{at},run_id="r"}}': (0, 7)},
+            {**here, "run_id": "r"},
+            "DocsToKG's recorder dropped 7 events",
+            "Run r: 7 events were never written: the figures of the run are of those that were"
+            " kept.",
+        ),
+        Case(
             "DocsToKGRejectedRows", 15, "warning", "data-quality",
             {f'docstokg_run_rejected_rows{{{at},run_id="r"}}': (0, 7)},
             {**here, "run_id": "r"},
