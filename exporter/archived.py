@@ -91,7 +91,7 @@ class ArchivedRun:
         return sum(table.rows for table in self.tables.values())
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Return the bytes of all Parquet files."""
         return sum(table.bytes for table in self.tables.values())
 

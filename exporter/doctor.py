@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
@@ -19,10 +18,10 @@ import typer
 
 from exporter.errors import UsageError
 from exporter.findings import Finding, Report, as_json, counted, from_json
+from exporter.process import other
 from exporter.progress import progress
 
 EXAMPLE: Final = "Example: docstokg-telemetry doctor --db 'runs/*/manifest.sqlite3' --strict"
-_PACKAGES: Final = Path(__file__).resolve().parents[1]
 
 
 def doctor(
@@ -183,15 +182,7 @@ class Examiner:
         return [from_json(row) for row in json.loads(answer)]
 
     def _begin(self) -> subprocess.Popen[str]:
-        path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "exporter.examine"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="ascii",  # JSON spells out the rest
-            env=os.environ | {"PYTHONPATH": path},
-        )
+        self._process = other("exporter.examine")
         return self._process
 
     def _end(self) -> None:

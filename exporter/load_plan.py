@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from exporter import archived
-from exporter.archived import ArchivedRun, ArchiveDamaged
+from exporter.archived import ArchiveDamaged, ArchivedRun
 from exporter.raw_schema import APPEND_ONLY, CAPABILITIES, TABLES
 from exporter.raw_sql import ENGINE_ERRORS, TableShape, typed_reader_fits
 from exporter.sources import Source, path_id

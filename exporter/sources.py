@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from exporter import archived
-from exporter.archived import ArchivedRun, ArchiveDamaged
+from exporter.archived import ArchiveDamaged, ArchivedRun
 from exporter.errors import one_line
 from exporter.raw_schema import CAPABILITIES, TABLES
 from exporter.raw_sql import ENGINE_ERRORS, TableShape, literal
