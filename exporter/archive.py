@@ -343,7 +343,9 @@ class _Mover:
         reason = _reason(run, told)
         if reason is None:
             try:
-                written = self._writer.write(run.run_id, copy, self._found.path, run.last_event_at)
+                written = self._writer.write(
+                    run.run_id, copy, rows, self._found.path, run.last_event_at
+                )
             except NotArchived as why:
                 reason = str(why)
         if reason is not None:

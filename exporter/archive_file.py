@@ -32,7 +32,7 @@ from exporter.sqlite_file import uri
 #: Rows that one transaction deletes: some hundredths of a second, for which a writer waits.
 _BATCH_ROWS: Final = 4000
 #: How long the file is left alone after a transaction: this share of the time it took.
-_PAUSE_SHARE: Final = 0.5
+_PAUSE_SHARE: Final = 0.25
 #: … and at least so many seconds: a waiting writer looks again after 1, 2, 5, 10 ms.
 _PAUSE_S: Final = 0.004
 #: Seconds to wait for a writer, and for another archive of the same file.

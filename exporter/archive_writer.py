@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,8 +28,10 @@ from exporter.raw_sql import (
 )
 from exporter.sources import Source, attached, reason_of
 
-#: From this many rows on, the typed scan pays.
-_TYPED_ROWS: Final = 20_000
+#: Up to so many rows of a table are read once and kept in memory; more are read twice.
+_ROWS_IN_MEMORY: Final = 300_000
+#: How many rows, and the sum of their hashes.
+Sums = tuple[int, str]
 
 
 class NotArchived(Exception):
@@ -64,12 +66,20 @@ class Writer:
         """
         self._connection, self._archive, self._work = connection, archive, work
 
-    def write(self, run_id: str, copy: Path, source: str, last_event_at: float | None) -> Written:
+    def write(
+        self,
+        run_id: str,
+        copy: Path,
+        rows: Mapping[str, int],
+        source: str,
+        last_event_at: float | None,
+    ) -> Written:
         """Write a run, with what the archive has of it.
 
         Args:
             run_id: the run.
             copy: a SQLite file with the run's rows.
+            rows: how many, by table, as SQLite counted them.
             source: the file that they come from, for the manifest.
             last_event_at: time of their last event, Unix seconds.
 
@@ -78,6 +88,9 @@ class Writer:
             TelemetryError: the archive cannot be written.
             SourceError: the copy cannot be read.
         """
+        # two threads take twice the processor time for what one does in the same time
+        is_small = sum(rows.values()) <= _ROWS_IN_MEMORY
+        self._connection.execute("set threads = 1" if is_small else "reset threads")
         folder = archived.folder_of(self._archive, run_id)
         before = self._before(folder)
         with attached(self._connection, [(str(copy), True)]) as probe:
@@ -86,7 +99,7 @@ class Writer:
             fresh = probe.sources[0]
             _check_capabilities(before, fresh)
             tables = {
-                table: self._table(table, fresh, folder, before)
+                table: self._table(table, fresh, folder, before, rows.get(table, 0))
                 for table in TABLES
                 if table in fresh.tables or (before is not None and table in before.tables)
             }
@@ -119,26 +132,55 @@ class Writer:
             raise NotArchived(f"what was archived of it before is damaged: {damage}") from None
         return run
 
-    def _table(self, table: str, fresh: Source, folder: Path, before: ArchivedRun | None) -> Stored:
+    def _table(
+        self, table: str, fresh: Source, folder: Path, before: ArchivedRun | None, rows: int
+    ) -> Stored:
         """Write a table to the work folder, read it back, and compare it with where it is from."""
         old = before.tables.get(table) if before is not None else None
-        columns = list(fresh.tables[table].columns) if table in fresh.tables else []
-        extra = unknown_columns(table, fresh.tables[table]) if columns else []
+        shape = fresh.tables.get(table)
+        columns = list(shape.columns) if shape is not None else []
+        extra = unknown_columns(table, shape) if shape is not None else []
         if old is not None:
             columns = list(dict.fromkeys([*columns, *old.columns]))
             extra = list(dict.fromkeys([*extra, *old.extra]))
-        last: Exception | None = None
+        stored = Stored(columns, extra, 0)
+        if not rows and (old is None or not old.rows):
+            return stored
+        try:
+            select, sums = self._fresh(table, fresh, rows)
+            if before is not None and old is not None and old.rows:
+                archive = archived.select_sql(str(folder), before, table, with_extra=True)
+                select = self._merged(table, select, archive)
+                sums = self._sums(table, select)
+            return self._written(table, select, sums, stored)
+        except (*ENGINE_ERRORS, OSError) as error:
+            raise TelemetryError(_cannot_write(self._archive, error)) from error
+        finally:
+            self._connection.execute("drop table if exists temp.fresh")
+
+    def _fresh(self, table: str, fresh: Source, rows: int) -> tuple[str, Sums]:
+        """Read a table of the copy, in memory unless it is large; return a select, and its sums.
+
+        Raises:
+            SourceError: it cannot be read, or other rows are read than were copied.
+        """
+        last: Exception = ValueError("no such table")
         for select in self._selects(table, fresh):
             try:
-                if before is not None and old is not None and old.rows:
-                    archive = archived.select_sql(str(folder), before, table, with_extra=True)
-                    select = self._merged(table, select, archive)
-                return self._written(table, select, Stored(columns, extra, 0))
-            except duckdb.IOException as error:
-                raise TelemetryError(_cannot_write(self._archive, error)) from error
+                if rows <= _ROWS_IN_MEMORY:
+                    self._connection.execute(f"create or replace temp table fresh as {select}")
+                    select = "select * from temp.fresh"
+                sums = self._sums(table, select)
+                break
+            except duckdb.IOException:
+                raise
             except ENGINE_ERRORS as error:
                 last = error
-        raise SourceError(f"cannot read {table} of the copy: {reason_of(last or ValueError())}")
+        else:
+            raise SourceError(f"cannot read {table} of the copy: {reason_of(last)}")
+        if sums[0] != rows:
+            raise SourceError(f"read {sums[0]:,} rows of {table} where {rows:,} were copied")
+        return select, sums
 
     def _selects(self, table: str, fresh: Source) -> Iterator[str]:
         """Yield the ways to read the fresh rows, the fastest first."""
@@ -148,17 +190,10 @@ class Writer:
             yield f"select {columns} where false"
             return
         extra = unknown_columns(table, shape)
-        if not extra and typed_reader_fits(table, shape) and self._count(fresh, table):
+        if not extra and typed_reader_fits(table, shape):
             yield f"select *, null::varchar as extra from ({typed_sql(table, shape, fresh.alias)})"
         careful = careful_sql(table, shape, fresh.alias, extra=extra)
         yield careful if extra else f"select *, null::varchar as extra from ({careful})"
-
-    def _count(self, fresh: Source, table: str) -> bool:
-        found = self._connection.execute(
-            "select n::bigint >= ? from sqlite_query(?, ?)",
-            [_TYPED_ROWS, fresh.alias, f"select count(*) as n from {fresh.tables[table].name}"],
-        ).fetchone()
-        return bool(found and found[0])
 
     def _merged(self, table: str, fresh: str, old: str) -> str:
         """Return a select of fresh and archived rows, each once; the file's own go first.
@@ -194,16 +229,13 @@ class Writer:
             f"except all select {columns} from fresh)"
         )
 
-    def _written(self, table: str, select: str, stored: Stored) -> Stored:
+    def _written(self, table: str, select: str, sums: Sums, stored: Stored) -> Stored:
         """Write rows to a Parquet file; return its facts, or those of no rows.
 
         Raises:
             TelemetryError: the file does not hold what was written to it.
         """
-        rows, row_hash = self._sums(table, select)
-        stored = replace(stored, rows=rows, row_hash=row_hash)
-        if not rows:
-            return stored
+        rows, row_hash = sums
         file = self._work / f"{table}.parquet"
         columns = _columns(table)
         self._connection.execute(
@@ -212,7 +244,7 @@ class Writer:
         )
         back = f"from read_parquet({literal(str(file))}, hive_partitioning = false)"
         found = self._sums(table, f"select * {back}")
-        if found != (rows, row_hash):
+        if found != sums:
             raise TelemetryError(
                 f"{file.name} holds {found[0]:,} rows where {rows:,} were written, or other ones: "
                 "nothing was deleted; run it again"
@@ -222,13 +254,15 @@ class Writer:
             checksum = file_digest(opened, "sha256").hexdigest()
         return replace(
             stored,
+            rows=rows,
+            row_hash=row_hash,
             file=file.name,
             bytes=file.stat().st_size,
             sha256=checksum,
             parquet_columns=list(columns),
         )
 
-    def _sums(self, table: str, select: str) -> tuple[int, str]:
+    def _sums(self, table: str, select: str) -> Sums:
         """Return how many rows there are, and the sum of their hashes, in any order."""
         row = self._connection.execute(
             f"select count(*), coalesce(sum(hash({', '.join(_columns(table))})::hugeint), 0)"
