@@ -27,7 +27,7 @@ from exporter import archive_tables
 from exporter.archive_tables import Table, quoted
 from exporter.errors import one_line
 from exporter.raw_schema import UPSERTED
-from exporter.sqlite_file import uri
+from exporter.sqlite_file import BUSY_TIMEOUT_S, uri
 
 #: Rows that one transaction deletes: some hundredths of a second, for which a writer waits.
 _BATCH_ROWS: Final = 4000
@@ -35,7 +35,7 @@ _BATCH_ROWS: Final = 4000
 _PAUSE_SHARE: Final = 0.25
 #: … and at least so many seconds: a waiting writer looks again after 1, 2, 5, 10 ms.
 _PAUSE_S: Final = 0.004
-#: Seconds to wait for a writer, and for another archive of the same file.
+#: Seconds to wait for a writer, once the work has begun.
 _BUSY_S: Final = 30.0
 #: Pages that one step of an incremental vacuum gives back.
 _VACUUM_PAGES: Final = 2000
@@ -74,7 +74,7 @@ class File:
             uri(self.path, "mode=rw" if write else "mode=ro"),
             uri=True,
             isolation_level=None,
-            timeout=_BUSY_S,
+            timeout=BUSY_TIMEOUT_S,
         )
         # another program's text may be anything
         self.connection.text_factory = lambda raw: raw.decode(errors="surrogateescape")
@@ -85,6 +85,7 @@ class File:
                 self.connection.execute("pragma synchronous = normal")
             self.connection.execute("begin immediate")
             self.connection.execute("rollback")
+        self.connection.execute(f"pragma busy_timeout = {int(_BUSY_S * 1000)}")
         self.tables = archive_tables.telemetry_tables(self.connection)
 
     def close(self) -> None:
@@ -93,7 +94,7 @@ class File:
         os.close(self._lock)
 
     def _take_lock(self) -> None:
-        deadline = time.monotonic() + _BUSY_S
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
         while True:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -212,7 +212,8 @@ def _read_part(
     for select in _selects(alias, found, table, part, columns):
         try:
             cursor.execute(
-                f"insert into lake.raw.{table}_rows select {', '.join(columns)} from ({select})"
+                f"insert into lake.raw.{table}_rows by name "
+                f"select {', '.join(columns)} from ({select})"
             )
             return
         except ENGINE_ERRORS as error:
