@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from exporter.archive_process import FileProcess
 from exporter.direct import Models, attached_in_memory
 from exporter.direct_read import raw_views
 from exporter.errors import SourceError, UsageError
-from exporter.raw_schema import TABLES
+from exporter.raw_schema import TABLES, TELEMETRY
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.sources import reason_of
 
@@ -67,6 +68,8 @@ class FilePlan:
         is_measured: bytes of runs are by the pages of their tables, not by the file's size alone.
         table_bytes: of each table, its indexes included.
         table_rows: of each telemetry table.
+        day_rows: rows by UTC day of the event, then by table; those without a time left out.
+        all_runs: rows by run, then by table, whatever becomes of the run.
     """
 
     path: str
@@ -79,9 +82,14 @@ class FilePlan:
     is_measured: bool = False
     table_bytes: dict[str, int] = field(default_factory=dict)
     table_rows: dict[str, int] = field(default_factory=dict)
+    day_rows: dict[date, dict[str, int]] = field(default_factory=dict)
+    all_runs: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def bytes_per_row(self, table: str) -> float:
-        """Return what a row of a table takes, its share of the indexes included."""
+    def bytes_of(self, rows: Mapping[str, int]) -> int:
+        """Return what some rows of each table take, their share of the indexes included."""
+        return round(sum(count * self._bytes_per_row(table) for table, count in rows.items()))
+
+    def _bytes_per_row(self, table: str) -> float:
         rows = self.table_rows.get(table, 0)
         return self.table_bytes.get(table, 0) / rows if rows else 0.0
 
@@ -117,7 +125,13 @@ def limit_of(older_than: str, now: datetime) -> datetime:
     return limit
 
 
-def plan(path: str, limit: datetime, compiled_models: str, process: FileProcess) -> FilePlan:
+def plan(
+    path: str,
+    limit: datetime,
+    compiled_models: str,
+    process: FileProcess,
+    by_day: bool = False,
+) -> FilePlan:
     """Find out what of a file is old, by the models, and may be taken out of it, by SQLite.
 
     Args:
@@ -125,6 +139,7 @@ def plan(path: str, limit: datetime, compiled_models: str, process: FileProcess)
         limit: runs must have ended before.
         compiled_models: content of the file with the compiled models.
         process: has the file open.
+        by_day: count rows by day, too.
 
     Raises:
         SourceError: the file cannot be read.
@@ -134,12 +149,14 @@ def plan(path: str, limit: datetime, compiled_models: str, process: FileProcess)
         if not probe.sources:
             raise SourceError(f"cannot read {path}: {probe.skipped[0].reason}")
         source = probe.sources[0]
+        found.table_rows = dict.fromkeys(source.tables, 0)
         ask = partial(_ask, connection)
         for typed in (True, False):
             raw_views(connection, source, typed)
             try:
                 models.build(connection, ["int_runs"])
                 counts, ends = ask(_counts_sql(list(source.tables))), ask(_ENDS)
+                days = ask(_DAYS) if by_day else []
                 break
             except ENGINE_ERRORS as error:
                 if not typed:
@@ -153,6 +170,9 @@ def plan(path: str, limit: datetime, compiled_models: str, process: FileProcess)
             ranges.setdefault(run_id, {})[table] = [low, high]
         else:
             found.rows_without_run += count
+    for day, table, count in days:
+        found.day_rows.setdefault(day, {})[table] = count
+    found.all_runs = rows
     told = process.ask("look", deep=True)
     _measure(found, told)
     known = {run_id: (ended, last) for run_id, ended, last in ends}
@@ -163,10 +183,8 @@ def plan(path: str, limit: datetime, compiled_models: str, process: FileProcess)
         elif ended >= limit.timestamp():
             found.recent_runs += 1
         else:
-            size = sum(n * found.bytes_per_row(table) for table, n in rows[run_id].items())
-            found.runs.append(
-                PlannedRun(run_id, ended, last, rows[run_id], ranges[run_id], round(size))
-            )
+            size = found.bytes_of(rows[run_id])
+            found.runs.append(PlannedRun(run_id, ended, last, rows[run_id], ranges[run_id], size))
     found.runs.sort(key=lambda run: (run.ended_at, run.run_id))
     _hold_back(found, told)
     return found
@@ -175,6 +193,14 @@ def plan(path: str, limit: datetime, compiled_models: str, process: FileProcess)
 _ENDS: Final = (
     "select run_id, epoch(greatest(finished_at, last_event_at)), epoch(last_event_at) "
     "from lake.intermediate.int_runs"
+)
+
+
+_DAYS: Final = " union all ".join(
+    f"select occurred_at::date, '{table}', count(*) from lake.staging.stg_{table} "
+    "where occurred_at is not null group by 1"
+    for table in TELEMETRY
+    if table != "run_summary"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exporter.archive import FileResult, Wishes, as_json
 from exporter.render import print_json, print_table, printable
+from exporter.storage_report import counted
 
 
 def print_result(results: list[FileResult], wishes: Wishes, output_format: str) -> None:
@@ -27,8 +28,7 @@ def print_result(results: list[FileResult], wishes: Wishes, output_format: str) 
 def _line(result: FileResult, wishes: Wishes) -> str:
     runs, rows = len(result.archived), sum(run.rows for run in result.archived)
     size = sum(run.bytes for run in result.archived)
-    noun = "run" if runs == 1 else "runs"
-    went = f"{runs:,} {noun}, {rows:,} rows"
+    went = f"{counted(runs, 'run')}, {rows:,} rows"
     if wishes.dry_run:
         parts = [f"would archive {went}, about {size:,} bytes"]
     else:

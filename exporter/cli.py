@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exporter import __version__, archive, backup, doctor, jsonl, output, restore
+from exporter import __version__, archive, backup, doctor, jsonl, output, restore, storage
 from exporter.errors import TelemetryError, UsageError, one_line
 from exporter.process import without_pandas
 from exporter.progress import progress
@@ -331,6 +331,7 @@ app.command(epilog=archive.EXAMPLE)(archive.archive)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=backup.EXAMPLE)(backup.backup)
 app.command(epilog=restore.EXAMPLE)(restore.restore)
+app.command(epilog=storage.EXAMPLE)(storage.storage)
 
 
 def _names(db: list[str] | None) -> list[str]:
