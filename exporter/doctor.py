@@ -89,10 +89,12 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
         project: the analyst's own copy of the dbt project.
     """
     from exporter import checks_machine, checks_warehouse
+    from exporter.checks_archive import check_archives
     from exporter.checks_loaded import check_loaded
     from exporter.sources import expand
 
-    paths, missing = expand(names)
+    found, missing = expand(names)
+    paths = [entry for entry in found if not os.path.isdir(entry[0])]
     reports = [
         Report(skip.path, [Finding("file", "bad", skip.reason, _remedy(skip.reason))])
         for skip in missing
@@ -110,6 +112,7 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
                 if findings[0].status == "good":
                     findings += check_loaded(store, path, deep)
                 reports.append(Report(path, [_about(path, found) for found in findings]))
+    reports += check_archives(path for path, _ in found if os.path.isdir(path))
     return [*reports, Report(None, shared)]
 
 
