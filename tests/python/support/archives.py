@@ -59,7 +59,7 @@ class Lake:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        found, rows, skipped = json.loads(done.stdout)
+        found, rows, skipped = json.loads(done.stdout.splitlines()[-1])
         return found, rows, skipped
 
 
