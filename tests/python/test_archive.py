@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -17,18 +18,24 @@ from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, settings
 
+from exporter import direct, results
+from exporter.archive import Wishes, move
 from exporter.archive_file import File
 from exporter.archive_plan import limit_of
 from exporter.errors import UsageError
+from exporter.raw_schema import TABLES, UPSERTED
 from recorder import TelemetryWriter
 
 from .conftest import ROOT
+from .support import strategies
 from .support.archives import Lake, dirty, script, slis
 from .support.runs import START, Tool, counts, record
 from .support.web import ask
 from .test_backup import holding, in_child, refused
 from .test_faults import small_disk
+from .test_models import loaded
 
 DAY = 86_400.0
 NOTHING = {"http_events": 0, "rate_events": 0, "breaker_transitions": 0, "fallback_attempts": 0,
@@ -55,7 +62,7 @@ def test_there_and_in_every_answer(tool: Tool, tmp_path: Path) -> None:
     record(db, "new", start=time.time() - 60)
     before = slis(tool, "run-1", db)
     lake = Lake(tmp_path / "lake")
-    loaded, rows, _ = lake.load(db)
+    known, rows, _ = lake.load(db)
     dry = moved(tool, db, out, "--dry-run")
     assert [run["run_id"] for run in dry["files"][0]["archived"]] == ["run-0", "run-1", "run-2"]
     assert dry["rows"] == 3 * 102 and dry["bytes"] > 10_000 and not out.exists()
@@ -75,8 +82,8 @@ def test_there_and_in_every_answer(tool: Tool, tmp_path: Path) -> None:
     assert slis(tool, "latest", out)["run_id"] == "run-2"
     # a warehouse that had them keeps them; one that is made anew gets them
     for names in ([db], [out], [out, db, tmp_path / "*"]):
-        assert lake.load(*names) == (loaded, 0, []), names
-    assert Lake(tmp_path / "another").load(db, out) == (loaded, rows, [])
+        assert lake.load(*names) == (known, 0, []), names
+    assert Lake(tmp_path / "another").load(db, out) == (known, rows, [])
     again = moved(tool, db, out)
     assert again["rows"] == 0 and again["files"][0]["left"] == []
 
@@ -123,7 +130,7 @@ def test_a_dirty_file_says_the_same_after(tool: Tool, tmp_path: Path) -> None:
     db, out = tmp_path / "t.sqlite3", tmp_path / "kept"
     dirty(db)
     before = slis(tool, "dirty", db)
-    loaded = Lake(tmp_path / "lake").load(db)
+    known = Lake(tmp_path / "lake").load(db)
     result = moved(tool, db, out)
     assert result["files"][0]["rows_without_run"] == 2
     assert result["rows"] == 60 * 3 + 1
@@ -132,8 +139,8 @@ def test_a_dirty_file_says_the_same_after(tool: Tool, tmp_path: Path) -> None:
     for names in ([out], [db], [db, out]):
         assert slis(tool, "dirty", *names) == before, names
     assert before["corruption_count"] is None and before["breaker_opens_per_hour"] is None
-    assert Lake(tmp_path / "second").load(db, out) == loaded
-    assert Lake(tmp_path / "lake").load(db, out) == (loaded[0], 0, [])
+    assert Lake(tmp_path / "second").load(db, out) == known
+    assert Lake(tmp_path / "lake").load(db, out) == (known[0], 0, [])
     # what the contract does not know is kept, and no URL in it
     (kept,) = parquet(out, "http_events", "min_by(extra, id)")
     assert json.loads(kept[0]) == {'odd "column': "x", "note": "see [url]"}
@@ -158,7 +165,7 @@ def test_names_that_mean_something_elsewhere(tool: Tool, tmp_path: Path) -> None
             )
         connection.commit()
     before = [slis(tool, run, db) for run in ("../up", "Run")]
-    loaded, _, _ = Lake(tmp_path / "lake").load(db)
+    known, _, _ = Lake(tmp_path / "lake").load(db)
     with closing(sqlite3.connect(db)) as connection:
         odd = ["https://h/run", "nul\0inside", b"blob", 7]
         for run in odd:
@@ -177,7 +184,7 @@ def test_names_that_mean_something_elsewhere(tool: Tool, tmp_path: Path) -> None
     found, _, skipped = Lake(tmp_path / "second").load(out)
     assert skipped == []
     assert {t: n[0] for t, n in found.items()} == {
-        t: n[0] + (t == "http_events") for t, n in loaded.items()
+        t: n[0] + (t == "http_events") for t, n in known.items()
     }
     assert not (tmp_path / "up").exists() and len(list(out.glob("run_id=*"))) == len(runs) + 1
 
@@ -188,7 +195,7 @@ def test_killed_at_any_moment_and_run_again(tool: Tool, tmp_path: Path) -> None:
         [sys.executable, "-m", "scripts.generate", "--db", db, "--events", "60000", "--runs", "6"],
         cwd=ROOT, check=True,
     )  # fmt: skip
-    loaded = Lake(tmp_path / "lake").load(db)
+    known = Lake(tmp_path / "lake").load(db)
     command = [sys.executable, "-m", "exporter", "archive", "--db", str(db), "--out", str(out)]
     environ = os.environ | {"DOCSTOKG_WAREHOUSE": str(tmp_path / "warehouse")}
     killed = 0
@@ -209,11 +216,11 @@ def test_killed_at_any_moment_and_run_again(tool: Tool, tmp_path: Path) -> None:
         process.wait()
         killed += 1
         if number % 4 == 3:  # in this state, too, nothing is lost or doubled
-            assert Lake(tmp_path / f"lake-{number}").load(db, out)[::2] == (loaded[0], [])
+            assert Lake(tmp_path / f"lake-{number}").load(db, out)[::2] == (known[0], [])
     assert killed > 3
     moved(tool, db, out)
     assert counts(db) == NOTHING
-    assert Lake(tmp_path / "second").load(out) == loaded
+    assert Lake(tmp_path / "second").load(out) == known
     assert {path.name for path in out.iterdir() if not path.name.startswith("run_id=")} == {
         ".lock", "archive.json",
     }  # fmt: skip
@@ -294,16 +301,16 @@ def test_rows_that_come_late_are_added(tool: Tool, tmp_path: Path) -> None:
     assert slis(tool, "one", db) == expected
     assert slis(tool, "one", db, out) == expected
     assert slis(tool, "one", out) != expected
-    loaded, _, _ = Lake(tmp_path / "both").load(db, out)
+    known, _, _ = Lake(tmp_path / "both").load(db, out)
     assert moved(tool, db, out)["rows"] == 4  # with what the recorder says of itself
     assert counts(db) == NOTHING
     said = json.loads((out / "run_id=one" / "manifest.json").read_text())
     assert (said["generation"], said["tables"]["http_events"]["rows"]) == (2, 41)
     for names in ([out], [db], [db, out]):
         assert slis(tool, "one", *names) == expected
-    assert Lake(tmp_path / "anew").load(out)[0] == loaded
-    assert lake.load(db, out)[0] == loaded
-    assert lake.load(out) == (loaded, 0, [])
+    assert Lake(tmp_path / "anew").load(out)[0] == known
+    assert lake.load(db, out)[0] == known
+    assert lake.load(out) == (known, 0, [])
 
 
 def test_rows_that_change_between_copy_and_delete_stay(tool: Tool, tmp_path: Path) -> None:
@@ -420,7 +427,7 @@ def test_vacuum_gives_the_room_back(tool: Tool, tmp_path: Path) -> None:
         script(db, "pragma auto_vacuum = incremental; pragma journal_mode = wal; vacuum")
         record(db, "one", artifacts=400)
         record(db, "new", start=time.time() - 60)
-        loaded = Lake(tmp_path / f"lake-{name}").load(db)[0]
+        known = Lake(tmp_path / f"lake-{name}").load(db)[0]
         before = ask(db, "pragma page_count")[0][0]
         result = moved(tool, db, tmp_path / "kept" / name, option)["files"][0]
         assert result["problem"] == ""
@@ -428,7 +435,7 @@ def test_vacuum_gives_the_room_back(tool: Tool, tmp_path: Path) -> None:
         assert ask(db, "pragma freelist_count") == [(0,)]
         assert ask(db, "pragma integrity_check") == [("ok",)]
         assert result["bytes_after"] < result["bytes_before"] / 2
-        assert Lake(tmp_path / f"lake-{name}").load(db) == (loaded, 0, [])
+        assert Lake(tmp_path / f"lake-{name}").load(db) == (known, 0, [])
 
 
 def test_damaged_archives_are_named_and_skipped(tool: Tool, tmp_path: Path) -> None:
@@ -462,7 +469,7 @@ def test_damaged_archives_are_named_and_skipped(tool: Tool, tmp_path: Path) -> N
 def test_full_disks(tool: Tool, tmp_path: Path) -> None:
     db, disk = tmp_path / "t.sqlite3", tmp_path / "disk"
     record(db, "one", artifacts=3000)
-    loaded = Lake(tmp_path / "lake").load(db)
+    known = Lake(tmp_path / "lake").load(db)
     with small_disk(disk, 1) as limit:
         if limit:
             pytest.skip("no small disk here")
@@ -484,10 +491,10 @@ def test_full_disks(tool: Tool, tmp_path: Path) -> None:
         done = tool("archive", "--db", source, "--out", tmp_path / "kept")
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
         (disk / "other").unlink()
-        assert Lake(tmp_path / "full").load(source, tmp_path / "kept")[0] == loaded[0]
+        assert Lake(tmp_path / "full").load(source, tmp_path / "kept")[0] == known[0]
         moved(tool, source, tmp_path / "kept")
         assert counts(source) == NOTHING
-    assert Lake(tmp_path / "anew").load(tmp_path / "kept") == loaded
+    assert Lake(tmp_path / "anew").load(tmp_path / "kept") == known
 
 
 def test_what_cannot_be_done_is_said_in_a_line(tool: Tool, tmp_path: Path) -> None:
@@ -554,3 +561,52 @@ def test_the_later_of_two_ends_counts(tool: Tool, tmp_path: Path) -> None:
     assert result["left"] == [
         {"run_id": "timeless", "reason": "none of its rows has a usable time"}
     ]
+
+
+def raw_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Return the raw rows of each table, but for who loaded them and ids that mean nothing."""
+    found = {}
+    for table in TABLES:
+        left_out = ", ".join(["file_id", "load_id", *(["id"] if table in UPSERTED else [])])
+        rows = connection.execute(
+            f"select to_json(t)::varchar from (select * exclude ({left_out}) from lake.raw.{table})"
+            " as t order by all"
+        ).fetchall()
+        found[table] = [row for (row,) in rows]
+    return found
+
+
+@pytest.mark.slow
+@settings(max_examples=4)  # a dozen whole answers each
+@given(data=strategies.telemetry_files())
+def test_any_file_says_the_same_beside_its_archive(
+    compiled: Path, data: strategies.FileData
+) -> None:
+    answers = results.SUMMARY_MODELS
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCSTOKG_WAREHOUSE", str(compiled.parent.parent))
+        folder, out = Path(name), Path(name) / "kept"
+        path = strategies.write_file(folder / "t.sqlite3", data)
+        models = direct.Models(compiled.read_text())
+        with loaded(compiled, path) as connection:
+            before = raw_rows(connection)
+            models.build(connection, answers)
+            runs = connection.execute("select run_id from lake.marts.run_slis").fetchall()
+            said = {run: results.summary(connection, run) for (run,) in runs}
+        wishes = Wishes(out, datetime.now(UTC), dry_run=False, vacuum="")
+        (result,), failed = move([str(path)], wishes, None)
+        assert failed == []
+        went = {run.run_id for run in result.archived}
+        assert went | {left.run_id for left in result.left} >= {
+            run for run, summary in said.items() if summary.run["last_event_at"] is not None
+            and summary.run["last_event_at"] < wishes.limit.replace(tzinfo=None)
+            and (summary.run["finished_at"] or datetime.min) < wishes.limit.replace(tzinfo=None)
+        }  # fmt: skip
+        with loaded(compiled, path, out) as connection:
+            assert raw_rows(connection) == before
+        for run in sorted(went & said.keys())[:2]:
+            for names in ([out], [path], [path, out]):
+                with direct.opened([str(n) for n in names], run, compiled, answers) as found:
+                    ours = results.summary(found.connection, run)
+                    assert ours.as_json() == said[run].as_json()
+                    assert ours.hosts == said[run].hosts
