@@ -18,23 +18,16 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from exporter import archive_tables
+from exporter import archive_delete, archive_tables
+from exporter.archive_delete import PAUSE_S, PAUSE_SHARE
 from exporter.archive_tables import Table, quoted
 from exporter.errors import one_line
-from exporter.raw_schema import UPSERTED
 from exporter.sqlite_file import BUSY_TIMEOUT_S, uri
 
-#: Rows that one transaction deletes: some hundredths of a second, for which a writer waits.
-_BATCH_ROWS: Final = 4000
-#: How long the file is left alone after a transaction: this share of the time it took.
-_PAUSE_SHARE: Final = 0.25
-#: … and at least so many seconds: a waiting writer looks again after 1, 2, 5, 10 ms.
-_PAUSE_S: Final = 0.004
 #: Seconds to wait for a writer, once the work has begun.
 _BUSY_S: Final = 30.0
 #: Pages that one step of an incremental vacuum gives back.
@@ -197,92 +190,11 @@ class File:
         ).rowcount
 
     def delete(self, run: str, aside: str, archive: str, archived_at: str) -> Answer:
-        """Delete those of a run's rows that are what was copied, a few thousand at a time.
-
-        Returns:
-            How many were deleted and how many were left because they had changed, and the
-            longest transaction in seconds.
-        """
-        alias = _alias(aside)
-        self._note(run, archive, archived_at)
-        deleted, changed, longest = 0, 0, 0.0
-        for table in self.tables:
-            if table.run is None:
-                continue
-            for condition, values in self._batches(table, alias, run):
-                began = time.monotonic()
-                self.connection.execute("begin immediate")
-                try:
-                    deleted += self.connection.execute(
-                        f"delete from main.{quoted(table.name)} as live where {condition}", values
-                    ).rowcount
-                    self.connection.execute("commit")
-                except BaseException:
-                    with suppress(sqlite3.Error):
-                        self.connection.execute("rollback")
-                    raise
-                took = time.monotonic() - began
-                longest = max(longest, took)
-                time.sleep(max(took * _PAUSE_SHARE, _PAUSE_S))
-            changed += self._still_there(table, alias, run)
+        """Delete those of a run's rows that are what was copied; as `archive_delete.delete`."""
+        archive_delete.note(self.connection, run, archive, archived_at)
+        told = archive_delete.delete(self.connection, self.tables, run, _alias(aside))
         self.drop(aside)
-        return {"deleted": deleted, "changed": changed, "longest_s": longest}
-
-    def _batches(self, table: Table, alias: str, run: str) -> Iterator[tuple[str, Answer]]:
-        copied = f"{alias}.{quoted(table.name)}"
-        same = table.same("aside", "live")
-        if table.rowid is None or table.contract in UPSERTED:
-            # few rows, which an upsert gives another rowid
-            yield (
-                f"{table.of_run('live')} and exists (select 1 from {copied} as aside where {same})",
-                {"run": run},
-            )
-            return
-        after = -(1 << 63)
-        chosen = f"select rowid from {copied} where rowid > :after order by rowid limit :rows"
-        while True:
-            values = {"after": after, "rows": _BATCH_ROWS}
-            last = self.connection.execute(f"select max(rowid) from ({chosen})", values).fetchone()
-            if last[0] is None:
-                return
-            yield (
-                f"live.{table.rowid} in (select rowid from {copied} "
-                "where rowid > :after and rowid <= :last) and exists (select 1 "
-                f"from {copied} as aside where aside.rowid = live.{table.rowid} and {same})",
-                {"after": after, "last": last[0]},
-            )
-            after = int(last[0])
-
-    def _still_there(self, table: Table, alias: str, run: str) -> int:
-        """Count the copied rows that are in the file though they should be gone."""
-        copied = f"{alias}.{quoted(table.name)}"
-        if table.rowid is None or table.contract in UPSERTED:
-            where = table.of_run("live")
-            sql = f"select count(*) from main.{quoted(table.name)} as live where {where}"
-        else:
-            sql = (
-                f"select count(*) from {copied} as aside join main.{quoted(table.name)} as live "
-                f"on live.{table.rowid} = aside.rowid where {table.of_run('live')}"
-            )
-        return int(self.connection.execute(sql, {"run": run}).fetchone()[0])
-
-    def _note(self, run: str, archive: str, archived_at: str) -> None:
-        """Say in the file where the run is, before the first of its rows goes."""
-        execute = self.connection.execute
-        execute("begin immediate")
-        try:
-            execute(
-                "create table if not exists archived_runs "
-                "(run_id TEXT PRIMARY KEY, archive TEXT, archived_at TEXT)"
-            )
-            execute("insert or replace into archived_runs (run_id, archive, archived_at) "
-                    "values (?, ?, ?)", [run, os.fsencode(archive).decode(errors="replace"),
-                                         archived_at])  # fmt: skip
-            execute("commit")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                execute("rollback")
-            raise
+        return told
 
     def drop(self, aside: str) -> Answer:
         """Let go of a copy, and remove it."""
@@ -318,7 +230,7 @@ class File:
                 self.connection.execute(f"pragma incremental_vacuum({_VACUUM_PAGES})").fetchall()
                 if self._pragma("freelist_count") >= left:
                     break
-                time.sleep(max((time.monotonic() - began) * _PAUSE_SHARE, _PAUSE_S))
+                time.sleep(max((time.monotonic() - began) * PAUSE_SHARE, PAUSE_S))
         self.checkpoint()
         return {"problem": problem}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.archive import FileResult, Wishes, as_json
+from exporter.archive_move import FileResult, Wishes, as_json
 from exporter.render import print_json, print_table, printable
 from exporter.storage_report import counted
 

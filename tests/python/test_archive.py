@@ -21,8 +21,8 @@ import pytest
 from hypothesis import given, settings
 
 from exporter import direct, results
-from exporter.archive import Wishes, move
 from exporter.archive_file import File
+from exporter.archive_move import Wishes, move
 from exporter.archive_plan import limit_of
 from exporter.errors import UsageError
 from exporter.raw_schema import TABLES, UPSERTED
