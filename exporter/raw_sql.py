@@ -180,7 +180,7 @@ def _id_columns(table: str, shape: TableShape) -> str:
     run = shape.columns["run_id"][0] if "run_id" in shape.columns else "null"
     if "id" not in shape.columns:
         names = UPSERTED.get(table)
-        if names is None or shape.keys in (("run_id",), names):
+        if names is None or (shape.keys and shape.keys in (("run_id",), names)):
             return f"{position} as id, null as defect"
         # the row written last is the run's; one without a run is rejected for that
         within = "".join(f", {shape.columns[n][0]}" for n in names if n in shape.columns)
