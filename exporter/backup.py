@@ -45,7 +45,15 @@ class Made:
 
 
 def backup(
-    db: Annotated[Path, typer.Option("--db", metavar="FILE", help="SQLite file to back up.")],
+    db: Annotated[
+        Path,
+        typer.Option(
+            "--db",
+            metavar="FILE",
+            envvar="DOCSTOKG_TELEMETRY_DB_PATH",
+            help="SQLite file to back up.",
+        ),
+    ],
     out: Annotated[
         str,
         typer.Option(
@@ -69,6 +77,8 @@ def backup(
         raise UsageError("--output-format is text or json")
     if not out:
         raise UsageError("--out is empty: name a folder or s3://bucket/…")
+    if textfile is not None and not textfile.parent.is_dir():  # before the work, not after it
+        raise UsageError(f"{textfile.parent} is no folder: --textfile names a file in one that is")
     from exporter.backup_store import store
 
     target = store(out)

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
-from exporter.examined import Examined, Table, quoted
-from exporter.findings import Finding, good, plural
+from exporter.examined import Examined, Table
+from exporter.findings import Finding, good
 from exporter.raw_schema import TABLES, TELEMETRY
 from recorder.schema import INDEXES
 
@@ -195,20 +195,3 @@ def _present(file: Examined) -> Iterator[tuple[str, Table]]:
     for name in TELEMETRY:
         if table := file.real(name):
             yield name, table
-
-
-def last_ids(file: Examined) -> dict[str, int]:
-    """Return the highest id of each table that has ids, to compare with what was loaded."""
-    found = {}
-    for name, table in _present(file):
-        if _id_problem(file, table) is None or table.keys == ("id",):
-            (last,) = file.ask(f"select max({quoted(table.columns['id'])}) from {table.quoted}")[0]
-            if isinstance(last, int):
-                found[name] = last
-    return found
-
-
-def describe(rows: int | None, whole: bool, newest: int) -> str:
-    """Say how many of a table's rows were looked at."""
-    total = "many rows" if rows is None else plural(rows, "row")
-    return total if whole else f"the newest {newest:,} of {total}"

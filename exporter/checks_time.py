@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from exporter.checks_tables import describe
 from exporter.examined import NEWEST_ROWS, Examined, Table, TooLong
 from exporter.findings import Finding, duration, good, plural
 
@@ -31,12 +30,19 @@ _TIMED: Final = (
 _NAMED: Final = 3
 
 #: Unix seconds of a recorded time: a number (milliseconds above 1e11), a number as text, ISO text.
+#: What it reads is what the models read (macros/unix_seconds.sql), of all years.
 _SECONDS: Final = """(case
     when typeof({0}) in ('integer', 'real') then {0} * iif(abs({0}) > 1e11, 0.001, 1.0)
     when typeof({0}) <> 'text' then null
-    when {0} glob '*[0-9][0-9][0-9][0-9]-[0-9][0-9]-*'
-        then (julianday(trim({0})) - 2440587.5) * 86400.0
-    when {0} glob '*[0-9]*' and trim({0}) not glob '*[^0-9.]*'
+    when date(substr(trim({0}), 1, 10), '+0 days') = substr(trim({0}), 1, 10)
+        then (julianday(case
+            -- SQLite wants all of an offset that ISO-8601 may shorten
+            when length(trim({0})) <= 10 then trim({0})
+            when trim({0}) glob '*[+-][0-9][0-9]' then trim({0}) || ':00'
+            when trim({0}) glob '*[+-][0-9][0-9][0-9][0-9]'
+                then substr(trim({0}), 1, length(trim({0})) - 2) || ':' || substr(trim({0}), -2)
+            else trim({0}) end) - 2440587.5) * 86400.0
+    when {0} glob '*[0-9]*' and trim({0}) not glob '*[^0-9.eE+]*'
         then cast({0} as real) * iif(cast({0} as real) > 1e11, 0.001, 1.0)
 end)"""
 
@@ -54,7 +60,7 @@ def check_times(file: Examined) -> Iterator[Finding]:
         rows, unread, texts, ahead, early, latest, earliest = _times(file, table)
         if not rows:
             continue
-        seen = describe(file.rows(table), file.is_whole(table), NEWEST_ROWS)
+        seen = file.looked_at(table)
         told.append(f"{name} {seen}{f' ({texts:,} of them text)' if texts else ''}")
         where = f"of {seen} in {name}"
         if ahead or (latest or 0) > time.time() + AHEAD_S:
@@ -116,7 +122,7 @@ def check_order(file: Examined) -> Iterator[Finding]:
             f"(partition by run order by position) - s as gap from {rows}) where gap > ?",
             [STEP_S],
         )[0]
-        seen = describe(file.rows(table), file.is_whole(table), NEWEST_ROWS)
+        seen = file.looked_at(table)
         told.append(f"{name} {seen}")
         if back:
             is_good = False
@@ -152,8 +158,9 @@ def check_runs(file: Examined) -> Iterator[Finding]:
         yield Finding(
             "runs",
             "bad",
-            f"{plural(len(backwards), 'run')} end before they start, {named(run)} by "
-            f"{duration(by)}",
+            f"{plural(len(backwards), 'run')} "
+            f"{'ends before it starts' if len(backwards) == 1 else 'end before they start'}, "
+            f"{named(run)} by {duration(by)}",
             "set the crawler's clock (timedatectl: NTP active), and correct run_summary",
         )
     try:
@@ -175,8 +182,10 @@ def check_runs(file: Examined) -> Iterator[Finding]:
         yield Finding(
             "runs",
             "warning",
-            f"{plural(len(stopped), 'run')} of {len(last):,} have no end, and no event for over "
-            f"{duration(SILENT_S)}: {names}, last event {duration(now - stopped[-1][0])} ago",
+            f"{len(stopped):,} of {plural(len(last), 'run')} "
+            f"{'has' if len(stopped) == 1 else 'have'} no end, and no event for over "
+            f"{duration(SILENT_S)}: {names}, last event "
+            f"{duration(now - stopped[-1][0])} ago",
             "the crawler was killed, or lost the file; a run ends when its open_run() block does",
         )
     if not backwards and not stopped:
@@ -196,7 +205,7 @@ def _last_events(file: Examined) -> tuple[dict[Any, float], str]:
         # the maximum as recorded, so that an index answers; text sorts after all numbers
         sql = "select run, {0} from (select run, max(at) as latest from {1} group by run)"
         rows = f"(select {run} as run, {at} as at from {table.quoted})"
-        if not file.is_whole(table) and not _has_index(file, table):
+        if file.limit(table) is not None and not _has_index(file, table):
             rows = file.scope(table, f"{run} as run, {at} as at")
             notes.append(f"; {name}: runs of the newest {NEWEST_ROWS:,} rows only")
         for one, moment_s in file.ask(sql.format(seconds("latest"), rows)):

@@ -16,12 +16,13 @@ from typing import Annotated, Final
 
 import typer
 
-from exporter.errors import UsageError
+from exporter.errors import SourceError, UsageError
 from exporter.findings import Finding, Report, as_json, counted, from_json
 from exporter.process import other
 from exporter.progress import progress
 
 EXAMPLE: Final = "Example: docstokg-telemetry doctor --db 'runs/*/manifest.sqlite3' --strict"
+_GONE: Final = "no such file"
 
 
 def doctor(
@@ -87,14 +88,23 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
         names: files, folders and globs.
         deep: look at everything, however long it takes.
         project: the analyst's own copy of the dbt project.
+
+    Raises:
+        SourceError: none of the names is there; one that is missing beside others is a finding.
     """
     from exporter import checks_machine, checks_warehouse
     from exporter.checks_archive import check_archives
     from exporter.checks_loaded import check_loaded
-    from exporter.sources import expand
+    from exporter.sources import Skipped, expand
 
     found, missing = expand(names)
-    paths = [entry for entry in found if not os.path.isdir(entry[0])]
+    missing += [Skipped(path, _GONE) for path, _ in found if not os.path.lexists(path)]
+    there = [(path, named) for path, named in found if os.path.lexists(path)]
+    if not there:
+        told = "; ".join(f"{skip.path}: {skip.reason}" for skip in missing[:3])
+        remedy = _remedy(missing[0].reason if missing else _GONE)
+        raise SourceError(f"nothing to examine: {told or 'an archive without runs'}; {remedy}")
+    paths = [(path, named) for path, named in there if not os.path.isdir(path)]
     reports = [
         Report(skip.path, [Finding("file", "bad", skip.reason, _remedy(skip.reason))])
         for skip in missing
@@ -111,14 +121,14 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
                 findings = _examine(examiner, path, Path(aside) / str(number), deep)
                 if findings[0].status == "good":
                     findings += check_loaded(store, path, deep)
-                reports.append(Report(path, [_about(path, found) for found in findings]))
-    reports += check_archives(path for path, _ in found if os.path.isdir(path))
-    return [*reports, Report(None, shared)]
+                reports.append(Report(path, [_about([path], found) for found in findings]))
+    reports += check_archives(path for path, _ in there if os.path.isdir(path))
+    return [*reports, Report(None, [_about(names, found) for found in shared])]
 
 
-def _about(path: str, found: Finding) -> Finding:
-    """Return a finding whose remedy names the file."""
-    name = shlex.quote(path)
+def _about(paths: Sequence[str], found: Finding) -> Finding:
+    """Return a finding whose remedy names what it is about."""
+    name = " --db ".join(shlex.quote(path) for path in paths)
     return replace(found, remedy=re.sub(r"\bFILE\b", lambda _: name, found.remedy))
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from exporter.findings import plural
+
 #: Rows of a table that are all looked at; of a larger one only the newest, unless told --deep.
 WHOLE_ROWS: Final = 200_000
 NEWEST_ROWS: Final = 100_000
@@ -124,27 +126,30 @@ class Examined:
                 self._rows[table.name] = None
         return self._rows[table.name]
 
-    def is_whole(self, table: Table, limit: int = WHOLE_ROWS) -> bool:
-        """Tell whether all rows of a table are looked at."""
+    def limit(self, table: Table) -> int | None:
+        """Return how many of a table's newest rows are looked at; None for all."""
         rows = self.rows(table)
-        return self.deep or (rows is not None and rows <= limit)
+        return None if self.deep or (rows is not None and rows <= WHOLE_ROWS) else NEWEST_ROWS
 
-    def scope(
-        self, table: Table, columns: str, whole: int = WHOLE_ROWS, newest: int = NEWEST_ROWS
-    ) -> str:
+    def looked_at(self, table: Table) -> str:
+        """Say how many of a table's rows are looked at."""
+        rows, limit = self.rows(table), self.limit(table)
+        total = "many rows" if rows is None else plural(rows, "row")
+        return total if limit is None else f"the newest {limit:,} of {total}"
+
+    def scope(self, table: Table, columns: str) -> str:
         """Return SQL for the rows to look at: all, or of a large table the newest.
 
         Args:
             table: the table.
             columns: what to select of each row, beside its ``position``.
-            whole: how many rows are all looked at.
-            newest: how many are looked at of more than that.
         """
         sql = f"select {table.rowid or 'null'} as position, {columns} from {table.quoted}"
-        if self.is_whole(table, whole):
+        limit = self.limit(table)
+        if limit is None:
             return f"({sql})"
         order = f" order by {table.rowid} desc" if table.rowid else ""
-        return f"({sql}{order} limit {newest:d})"
+        return f"({sql}{order} limit {limit:d})"
 
     def _tables(self) -> Iterator[Table]:
         for name, kind, sql, without_rowid in self.ask(_TABLES_SQL):

@@ -15,13 +15,19 @@ from typing import Final
 from urllib.parse import quote
 
 from exporter.errors import one_line
+from exporter.raw_schema import TABLES
 
 #: Seconds to wait for a lock before saying that the file is locked.
 BUSY_TIMEOUT_S: Final = 5.0
-_RUN_TABLES: Final = (
-    "run_summary", "http_events", "rate_events", "breaker_transitions", "fallback_attempts",
-    "downloads",
-)  # fmt: skip
+#: From each run's id to the next one, which an index answers without reading its rows.
+_RUNS_BY_INDEX: Final = """
+with recursive runs (run) as (
+    select min(run_id) from {0}
+    union all
+    select (select min(run_id) from {0} where run_id > run) from runs where run is not null
+)
+select run from runs where run is not null
+"""
 
 
 @dataclass(frozen=True)
@@ -72,14 +78,10 @@ def contents(path: Path) -> Content:
     """Return what a file that nobody else has open holds."""
     with opened(path, "mode=ro&immutable=1") as connection:
         rows = row_counts(connection)
-        runs = " union ".join(
-            f"select distinct run_id from {table}"
-            for table in _RUN_TABLES
-            if table in rows and _has_runs(connection, table)
-        )
+        runs = {run for table in TABLES if table in rows for run in _runs_of(connection, table)}
         return Content(
             rows,
-            _number(connection, f"select count(run_id) from ({runs})") if runs else 0,
+            len(runs),
             _number(connection, "select max(version) from recorder_schema")
             if "recorder_schema" in rows
             else 0,
@@ -117,9 +119,20 @@ def tables(connection: sqlite3.Connection) -> list[str]:
     return [str(name) for (name,) in connection.execute(asked).fetchall()]
 
 
-def _has_runs(connection: sqlite3.Connection, table: str) -> bool:
-    asked = f"select count(*) from pragma_table_info('{table}') where name = 'run_id'"
-    return _number(connection, asked) > 0
+def _runs_of(connection: sqlite3.Connection, table: str) -> list[object]:
+    """Return the runs that a telemetry table names."""
+    if not _number(
+        connection, f"select count(*) from pragma_table_info('{table}') where name = 'run_id'"
+    ):
+        return []
+    is_indexed = _number(
+        connection,
+        f"select count(*) from pragma_index_list('{table}') as l, pragma_index_info(l.name) as i "
+        "where i.seqno = 0 and i.name = 'run_id' and not l.partial",
+    )
+    plain = f"select distinct run_id from {table} where run_id is not null"
+    found = connection.execute(_RUNS_BY_INDEX.format(table) if is_indexed else plain).fetchall()
+    return [run for (run,) in found]
 
 
 def _number(connection: sqlite3.Connection, sql: str) -> int:

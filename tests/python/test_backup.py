@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from exporter import __version__
 
 from .conftest import ROOT
 from .support.runs import Tool, counts, record
@@ -92,6 +95,36 @@ def fill(db: Path, rows: int) -> None:
         connection.commit()
 
 
+SEVERAL = """
+import json, os, sys
+from exporter import backups, cli, put_in_place, restore, sqlite_copy, work_folder
+codes = []
+for number, arguments in enumerate(json.loads(sys.argv[1])):
+    if not os.fork():
+        for end in (1, 2):
+            os.dup2(os.open(f"{number}.{end}", os.O_CREAT | os.O_WRONLY), end)
+        sys.argv[1:] = arguments
+        cli.main()
+    codes.append(os.waitstatus_to_exitcode(os.wait()[1]))
+print(json.dumps(codes))
+"""
+
+
+def several(folder: Path, *commands: tuple[str, ...]) -> list[subprocess.CompletedProcess[str]]:
+    """Run commands one after the other, by a process that has loaded everything they need."""
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL, json.dumps(commands)],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    return [
+        subprocess.CompletedProcess(
+            commands[number], code, *((folder / f"{number}.{end}").read_text() for end in (1, 2))
+        )
+        for number, code in enumerate(json.loads(done.stdout))
+    ]
+
+
 def refused(done: subprocess.CompletedProcess[str], words: str) -> None:
     """Check that a command did nothing and said why in one line."""
     assert done.returncode == 2, (done.stdout, done.stderr)
@@ -119,7 +152,7 @@ def test_there_and_back(tool: Tool, tmp_path: Path) -> None:
     assert said["source"] == "t.sqlite3"
     assert said["compressed_sha256"] == sha256(archive)
     assert said["rows"]["http_events"] == 40
-    assert (said["runs"], said["schema_version"], said["tool_version"]) == (1, 2, "0.1.0")
+    assert (said["runs"], said["schema_version"], said["tool_version"]) == (1, 2, __version__)
     assert str(tmp_path) not in json.dumps(said)
 
     done = tool("restore", "--from", "kept/here", "--db", "back.sqlite3")
@@ -328,20 +361,24 @@ def damage(archive: Path, how: str) -> str:
     }[how]
 
 
-@pytest.mark.parametrize(
-    "how",
-    ["cut", "longer", "changed", "no manifest", "no archive", "not json", "rows", "sqlite_bytes",
-     "sqlite_sha256", "compressed_sha256"],
-)  # fmt: skip
-def test_a_damaged_backup_changes_nothing(tool: Tool, tmp_path: Path, how: str) -> None:
+HOW = ["cut", "longer", "changed", "no manifest", "no archive", "not json", "rows", "sqlite_bytes",
+       "sqlite_sha256", "compressed_sha256"]  # fmt: skip
+
+
+def test_a_damaged_backup_changes_nothing(tool: Tool, tmp_path: Path) -> None:
     record(tmp_path / "t.sqlite3", "run")
     tool("backup", "--db", "t.sqlite3", "--out", "out")
     (archive,) = archives(tmp_path / "out")
-    words = damage(archive, how)
     before = sha256(tmp_path / "t.sqlite3")
-    done = tool("restore", "--from", f"out/{archive.name}", "--db", "t.sqlite3", "--force")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert re.search(words, done.stderr) and len(done.stderr.splitlines()) == 1, done.stderr
+    words, commands = [], []
+    for how in HOW:
+        shutil.copytree(tmp_path / "out", tmp_path / how)
+        words.append(damage(tmp_path / how / archive.name, how))
+        origin = f"{how}/{archive.name}"
+        commands.append(("restore", "--from", origin, "--db", "t.sqlite3", "--force"))
+    for how, said, done in zip(HOW, words, several(tmp_path, *commands), strict=True):
+        assert (done.returncode, done.stdout) == (2, ""), how
+        assert re.search(said, done.stderr) and len(done.stderr.splitlines()) == 1, done.stderr
     assert sha256(tmp_path / "t.sqlite3") == before
     assert not list(tmp_path.glob(f"{PREFIX}*"))
 
@@ -397,16 +434,17 @@ def test_hostile_names(tool: Tool, tmp_path: Path) -> None:
     good = tmp_path / "t.sqlite3"
     record(good, "run")
     content = good.read_bytes()
-    for name in NAMES:
-        folder = tmp_path / f"of {name}"[:60]
+    commands: list[tuple[str, ...]] = []
+    for number, name in enumerate(NAMES):
         (tmp_path / name).write_bytes(content)
-        done = tool("backup", "--db", name, "--out", folder)
-        assert done.returncode == 0, (name, done.stderr)
-        assert manifest(archives(folder)[0])["source"] == name
-        (tmp_path / name).unlink()
-        done = tool("restore", "--from", folder, "--db", name)
-        assert done.returncode == 0, (name, done.stderr)
-        assert everything(tmp_path / name) == everything(good)
+        out = f"of {name}"[:60]
+        commands += [("backup", "--db", name, "--out", out),
+                     ("restore", "--from", out, "--db", f"{number} {name}")]  # fmt: skip
+    for done in several(tmp_path, *commands):
+        assert (done.returncode, done.stderr) == (0, ""), done.args
+    for number, name in enumerate(NAMES):
+        assert manifest(archives(tmp_path / f"of {name}"[:60])[0])["source"] == name
+        assert everything(tmp_path / f"{number} {name}") == everything(good)
 
 
 def test_several_in_one_second(tool: Tool, tmp_path: Path) -> None:
@@ -496,6 +534,10 @@ def test_a_metric_for_the_node_exporter(tool: Tool, tmp_path: Path) -> None:
     # a backup that fails leaves the time of the last good one
     assert tool("backup", "--db", "no.sqlite3", "--out", "out", "--textfile", "b.prom").returncode
     assert (tmp_path / "b.prom").read_text() == said
+    refused(
+        tool("backup", "--db", "t.sqlite3", "--out", "new", "--textfile", "no/b.prom"), "no folder"
+    )
+    assert not (tmp_path / "new").exists()
 
 
 def test_object_storage(tool: Tool, tmp_path: Path) -> None:
@@ -508,8 +550,8 @@ def test_object_storage(tool: Tool, tmp_path: Path) -> None:
         keys = {k: v for k, v in settings.items() if k.startswith("AWS_")}
         ours = {**settings, "TMPDIR": str(tmp_path / "tmp")}
         (tmp_path / "tmp").mkdir()
-        for settings_of_this in (ours, {**keys, "AWS_ENDPOINT_URL": endpoint}, ours):
-            done = tool("backup", "--db", db, "--out", where, "--keep", 2, **settings_of_this)
+        for settings_of_this in (ours, {**keys, "AWS_ENDPOINT_URL": endpoint}):
+            done = tool("backup", "--db", db, "--out", where, "--keep", 1, **settings_of_this)
             assert done.returncode == 0, done.stderr
             assert f" in {where}/größe %41?#-20" in done.stdout
         assert done.stdout.endswith("; 1 older deleted\n")
@@ -522,20 +564,17 @@ def test_object_storage(tool: Tool, tmp_path: Path) -> None:
         )  # fmt: skip
         listed = client.list_objects_v2(Bucket="telemetry", Prefix="backups/a/")["Contents"]
         keys_there = sorted(item["Key"] for item in listed)
-        assert len(keys_there) == 4
+        assert len(keys_there) == 2
         done = tool("restore", "--from", where, "--db", "back.sqlite3", **ours)
         assert done.returncode == 0, done.stderr
         assert everything(tmp_path / "back.sqlite3") == content
         one = f"s3://telemetry/{keys_there[0]}"
-        refused(tool("restore", "--from", one, "--db", "back.sqlite3", **ours), "exists")
-        assert tool("restore", "--from", one, "--db", "b.sqlite3", **ours).returncode == 0
         # damaged there: nothing is restored
         body = client.get_object(Bucket="telemetry", Key=keys_there[0])["Body"].read()
         client.put_object(Bucket="telemetry", Key=keys_there[0], Body=body[:-1] + b"x")
         refused(tool("restore", "--from", one, "--db", "c.sqlite3", **ours), "is damaged")
         client.delete_object(Bucket="telemetry", Key=keys_there[1])
         refused(tool("restore", "--from", one, "--db", "c.sqlite3", **ours), "has no manifest")
-        refused(tool("restore", "--from", "s3://nowhere/x", "--db", "c.sqlite3", **ours), "nowhere")
         refused(tool("backup", "--db", db, "--out", "s3://nowhere/x", **ours), "nowhere")
         assert not (tmp_path / "c.sqlite3").exists()
     refused(tool("backup", "--db", db, "--out", where, **ours), where)
@@ -549,8 +588,3 @@ def test_a_missing_library_is_named(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     refused(done, "pip install 'docstokg-telemetry[s3]'")
-
-
-@pytest.mark.parametrize("command", ["backup", "restore"])
-def test_help_has_an_example(tool: Tool, command: str) -> None:
-    assert f"docstokg-telemetry {command} --" in tool(command, "--help").stdout

@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import jinja2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from exporter import checks_file, checks_machine
+from exporter import checks_file, checks_machine, examined
+from exporter.checks_privacy import Looks
 from exporter.checks_tables import COLUMN_COSTS, TABLE_COSTS
+from exporter.checks_time import EARLIEST_S, seconds
 from exporter.examine import CHECKS, examine
 from exporter.findings import FILE_CHECKS, SHARED_CHECKS
 from exporter.raw_schema import CAPABILITIES, TABLES, TELEMETRY
+from exporter.raw_sql import literal
 
 from .conftest import ROOT
-from .support.runs import START, Tool, record
+from .support.runs import START, Tool, counts, record
 from .test_hostile import copy_of_project, make
+from .test_privacy import HEADERS, LOGINS, REQUEST_LINES, URLS
 
 #: The recorder's own figures of a run that was over long ago, as for a crawl of some minutes.
 _LONG = "update recorder_status set started_at = 1e9, updated_at = 1e9 + 100, call_s = 0.5;"
@@ -95,9 +105,9 @@ PLANTED = [
      EVENT.format("'soon'") + ", ('run', x'00ff')"),
     ("order", "warning", "http_events: time goes back 1 time within a run in 42 rows, by up to "
      "100.0 s (id 42)", EVENT.format(START + 200) + f", ('run', {START + 100})"),
-    ("runs", "bad", "1 run end before they start, run by 5.0 s",
+    ("runs", "bad", "1 run ends before it starts, run by 5.0 s",
      "update run_summary set finished_at = started_at - 5"),
-    ("runs", "warning", "1 run of 1 have no end, and no event for over",
+    ("runs", "warning", "1 of 1 run has no end, and no event for over",
      "update run_summary set finished_at = null"),
     ("recorder", "bad", "50 of 101 events were dropped by 1 writer; first error: disk full",
      "update recorder_status set dropped = 50, first_error = 'disk full'"),
@@ -170,17 +180,79 @@ def test_damage_is_found(tmp_path: Path) -> None:
     assert any((c, s) == ("integrity", "bad") for c, s, _ in named), named
 
 
-def test_only_the_newest_rows_of_a_large_table_are_looked_at(tmp_path: Path) -> None:
+def test_only_the_newest_rows_of_a_large_table_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examined, "WHOLE_ROWS", 200)
+    monkeypatch.setattr(examined, "NEWEST_ROWS", 100)
     db = good_file(
         tmp_path / "t.sqlite3",
         "update http_events set error = 'https://x/' where id = 1; with recursive n(i) as "
-        "(select 1 union all select i + 1 from n where i < 5000) "
+        "(select 1 union all select i + 1 from n where i < 12000) "
         f"insert into http_events (run_id, ts) select 'run', {START} + 100 from n",
     )
     assert not_good(db) == []
     (told,) = (f.found for f in examine(str(db), str(db), False) if f.check == "privacy")
-    assert "http_events the newest 5,000 of 5,040 rows" in told
+    assert "http_events the newest 100 of 12,040 rows" in told
     assert [c for c, _, _ in not_good(db, deep=True)] == ["privacy"]
+
+
+CLEAN = st.text("abz_019 .-", max_size=12)
+SUSPICIOUS = st.lists(
+    CLEAN
+    | URLS
+    | REQUEST_LINES
+    | LOGINS
+    | HEADERS
+    | st.sampled_from(
+        [
+            "//h.example",
+            "h.example/",
+            "user@h.example/",
+            "a=b&c=d",
+            "%3A%2F",
+            ":\\/",
+            "a?b",
+            "url: x",
+        ]
+        + ["token", "PassWord", "api key", "sid", "=", ":", "'", '"', ",", ">", "<", "(", ")", " "]
+        + ["Bearer abcdef1", "ghp_" + "a" * 20, "AKIA" + "B" * 16, "eyJhbGciOiJI", "sk-" + "a" * 16]
+        + [
+            "-----BEGIN",
+            "digest a1",
+            "-u a:b",
+            "ſecret=1",
+            "\0",
+            "\t",
+            "headers=",
+            "query",
+            "[url]",
+        ]
+    ),
+    max_size=5,
+).map("".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    text=SUSPICIOUS,
+    key=st.sampled_from(["a", "api_key", "Cookie", "href", "x-amz-id", "params", "PWD"]) | CLEAN,
+    place=st.sampled_from(
+        [("http_events", name) for name in ("error", "host", "run_id", "url_hash", "metadata")]
+    ),
+)
+def test_the_quick_look_passes_nothing_that_cleaning_changes(
+    text: str, key: str, place: tuple[str, str]
+) -> None:
+    looks = Looks()
+    look, is_harmless = looks.look(*place)
+    for value in (text, json.dumps({key: text}), json.dumps([key, text], ensure_ascii=False)):
+        stored = value.encode()
+        if value and look(value):
+            assert not is_harmless(stored)
+            # those of other rows do not hide it
+            assert not is_harmless(b"some-other\n" + stored + b"\nand-one.more")
+            assert looks.suspicious(*place, {stored, b"a"}) == {stored}
 
 
 def test_hostile_files_are_named_and_crash_nothing(tool: Tool, tmp_path: Path) -> None:
@@ -248,17 +320,42 @@ def test_a_live_writer_is_not_held_up_and_the_file_stays_as_it_is(tmp_path: Path
     assert not_good(db) == []
     assert db.read_bytes() == before
     code = (
-        "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1], timeout=0);"
-        "end = time.time() + 2; n = 0\n"
-        "while time.time() < end:\n"
-        "    c.execute(\"insert into rate_events (run_id, ts) values ('run', ?)\", [time.time()])\n"
-        "    c.commit(); n += 1\n"
-        "print(n)"
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=5); print(flush=True)\n"
+        "while True:\n"
+        "    c.execute(\"insert into rate_events (run_id, ts) values ('run', unixepoch('now'))\")\n"
+        "    c.commit()"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(db)], stdout=subprocess.PIPE) as writer:
-        while writer.poll() is None:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        for _ in range(3):
+            before_rows = counts(db)["rate_events"]
             assert [f for f in not_good(db) if f[1] == "bad"] == []
-        assert writer.returncode == 0
+            assert writer.poll() is None  # it never waited as long as a crawler would
+            assert counts(db)["rate_events"] > before_rows
+        writer.kill()
+
+
+TIMES = [
+    "2025-10-21T12:00:00Z", "2025-10-21T12:00:00+05:30", "2025-10-21T12:00:00+0530",
+    "2025-10-21T12:00:00-08", " 2025-10-21 12:00:00.123456 ", "2025-10-21", "2025-10-21T12:00",
+    "2025-10-21T12:00-0530", "2025-02-30T00:00:00Z", "2025-13-01", "1999-12-31T23:59:59Z",
+    "2025-10-21T25:00:00Z", "soon", "", "2025", "1760000000", "1760000000.5", "1.76e9",
+    "1760000000123", "noted on 2025-10-21", "2025-10-21T12:00:00 UTC",
+]  # fmt: skip
+
+
+def test_times_are_read_as_the_models_read_them() -> None:
+    macro = (ROOT / "macros" / "unix_seconds.sql").read_text()
+    models = jinja2.Template(macro + "{{ unix_seconds('try_cast(t as double)', 't') }}").render()
+    for text in TIMES:
+        given = f"from (select {literal(text)} as t)"
+        ((theirs,),) = duckdb.sql(f"select {models} {given}").fetchall()
+        with closing(sqlite3.connect(":memory:")) as connection:
+            ((ours,),) = connection.execute(f"select {seconds('t')} {given}").fetchall()
+        if ours is not None and not EARLIEST_S <= ours < 4_133_980_800:
+            ours = None
+        assert ours == (theirs if theirs is None else pytest.approx(theirs, abs=0.001)), text
 
 
 @pytest.mark.slow
@@ -268,7 +365,7 @@ def test_the_warehouse_none_current_behind_and_stale(tool: Tool, tmp_path: Path)
 
     def shown(*arguments: object) -> dict[str, tuple[str, str]]:
         rows = doctor(tool, "--db", db, *arguments)["findings"]
-        names = ("warehouse", "models", "loaded", "rejected rows")
+        names = ("warehouse", "models", "loaded", "rejected rows", "lock")
         return {
             row["check"]: (row["status"], row["found"]) for row in rows if row["check"] in names
         }
@@ -294,13 +391,6 @@ def test_the_warehouse_none_current_behind_and_stale(tool: Tool, tmp_path: Path)
     assert found["models"][1].startswith("models changed since the marts were built")
 
     make(db, EVENT.format(START))
-    found = shown()
-    assert found["loaded"][0] == "warning"
-    assert found["loaded"][1].startswith("1 row newer than what is published: http_events 1")
-    assert found["rejected rows"] == (
-        "bad", "1 of 104, as they would be loaded: http_events 1 (no usable time)",
-    )  # fmt: skip
-
     code = (
         "import sys; from pathlib import Path; from exporter.lock import Lock\n"
         "lock = Lock(Path(sys.argv[1])); lock.acquire(print); print(flush=True); sys.stdin.read()"
@@ -313,10 +403,15 @@ def test_the_warehouse_none_current_behind_and_stale(tool: Tool, tmp_path: Path)
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        (lock,) = (r for r in doctor(tool, "--db", db)["findings"] if r["check"] == "lock")
-        assert lock["status"] == "warning"
-        assert lock["found"].startswith(f"held by process {holder.pid} (python")
+        found = shown()
         holder.kill()
+    assert found["loaded"][0] == "warning"
+    assert found["loaded"][1].startswith("1 row newer than what is published: http_events 1")
+    assert found["rejected rows"] == (
+        "bad", "1 of 104, as they would be loaded: http_events 1 (no usable time)",
+    )  # fmt: skip
+    assert found["lock"][0] == "warning"
+    assert found["lock"][1].startswith(f"held by process {holder.pid} (python")
 
 
 def test_text_and_exit_codes(tool: Tool, tmp_path: Path) -> None:
@@ -330,20 +425,24 @@ def test_text_and_exit_codes(tool: Tool, tmp_path: Path) -> None:
     assert "✓ good     file, format, size" in done.stdout
     assert re.search(r"\d bad, \d warning, \d unknown, \d+ good; 1 file\n$", done.stdout)
     assert "opened read-only" not in done.stdout
-    assert "opened read-only" in tool("doctor", "--db", db, "-v").stdout
 
     well = good_file(tmp_path / "well.sqlite3")  # but for a warehouse
     assert tool("doctor", "--db", well).returncode == 0
-    assert tool("doctor", "--db", well, "--strict").returncode == 1
+    done = tool("doctor", "--db", well, "--strict", "-v")
+    assert done.returncode == 1
+    assert "opened read-only" in done.stdout
     missing = tool("doctor", "--db", well, "--db", "gone.db", "--db", "no*.db")
     assert missing.returncode == 1
     assert "no such file" in missing.stdout
     assert "matches no file" in missing.stdout
-    for arguments in ((), ("--db", ""), ("--db", well, "--output-format", "xml")):
+    assert f"run --db {well} --db gone.db --db 'no*.db'" in missing.stdout  # of the warehouse
+    for arguments in (
+        (), ("--db", ""), ("--db", well, "--output-format", "xml"), ("--db", "gone.db"),
+        ("--db", "no*.db", "--db", tmp_path / "nowhere" / "x.db"),
+    ):  # fmt: skip
         done = tool("doctor", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert len(done.stderr.splitlines()) == 1
-    assert "Example: docstokg-telemetry doctor" in tool("doctor", "--help").stdout
 
 
 def test_a_disk_that_fills(tmp_path: Path) -> None:

@@ -239,6 +239,16 @@ def _telemetry_cases() -> list[Case]:
             " kept.",
         ),
         Case(
+            # promtool's clock starts at 0: a time before it is an age from the start on
+            "DocsToKGBackupOld", 15, "warning", "backup",
+            {'docstokg_backup_last_success_timestamp_seconds{instance="n:9100",source="m"}':
+             (0, -200_000)},
+            {"instance": "n:9100", "source": "m"},
+            "DocsToKG backup of m is 2.3 days old",
+            "The last good backup of m is 2.3 days old (one a night is expected): what was"
+            " recorded since is in one place only.",
+        ),
+        Case(
             "DocsToKGRejectedRows", 15, "warning", "data-quality",
             {f'docstokg_run_rejected_rows{{{at},run_id="r"}}': (0, 7)},
             {**here, "run_id": "r"},
