@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exporter import __version__, backup, doctor, gate, jsonl, output, restore, tune
+from exporter import (
+    __version__,
+    archive,
+    backup,
+    doctor,
+    gate,
+    jsonl,
+    output,
+    restore,
+    storage,
+    tune,
+)
 from exporter.errors import TelemetryError, UsageError, one_line
 from exporter.load_first import load_first, named, runs_of
 from exporter.process import without_pandas
@@ -312,11 +323,13 @@ def serve(
 
 
 app.command(epilog=jsonl.EXAMPLE)(jsonl.load_jsonl)
+app.command(epilog=archive.EXAMPLE)(archive.archive)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=backup.EXAMPLE)(backup.backup)
 app.command(epilog=restore.EXAMPLE)(restore.restore)
 app.command(epilog=tune.EXAMPLE)(tune.tune)
 app.command(epilog=gate.EXAMPLE)(gate.gate)
+app.command(epilog=storage.EXAMPLE)(storage.storage)
 
 
 def _names(db: list[str] | None) -> list[str]:

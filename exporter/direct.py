@@ -21,7 +21,8 @@ from typing import Any
 import duckdb
 
 from exporter import warehouse
-from exporter.direct_find import find, runs_of_file
+from exporter.archive_notes import note_of
+from exporter.direct_find import Found, NoSuchRun, RunsByModels, find, runs_of_file
 from exporter.direct_read import raw_views, reading
 from exporter.errors import ModelError, SourceError, one_line
 from exporter.loader import CHUNK_FILES, unreadable
@@ -111,7 +112,7 @@ def opened(
         if not probe.sources:
             raise SourceError(unreadable(names, skipped))
         by_models = partial(_runs_by_models, models)
-        found = find(connection, probe.sources, run, by_models, skipped)
+        found = _found(connection, probe.sources, run, by_models, skipped)
         with reading(connection, found, models.raw_columns(wanted)) as underway:
             try:
                 models.build(connection, wanted, underway=underway)
@@ -119,6 +120,30 @@ def opened(
                 where = found.source.path
                 raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
         yield Direct(connection, found.run_id, found.source.path, skipped)
+
+
+def _found(
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[Source],
+    run: str,
+    by_models: RunsByModels,
+    skipped: list[Skipped],
+) -> Found:
+    """Find a run, also where the files say that it was archived; as in `find`."""
+    try:
+        found = find(connection, sources, run, by_models, skipped)
+    except (NoSuchRun, SourceError) as missing:
+        notes = [note for s in sources if (note := note_of(connection, s, run)) is not None]
+        if not notes:
+            raise
+        try:
+            return Found(notes[0].source(), run)
+        except SourceError as unread:
+            raise NoSuchRun(str(unread)) from missing
+    note = note_of(connection, found.source, found.run_id)
+    if note is not None and not found.beside:
+        found.beside.append(note.source())  # the file has but a part of the run
+    return found
 
 
 def runs_of(

@@ -6,7 +6,7 @@ An index on run_id makes this cost what the run costs; without one, the file is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
@@ -54,12 +54,21 @@ class Extent:
 
 @dataclass
 class Found:
-    """A run, the file it lives in, and what the search learnt about its rows."""
+    """A run, the file it lives in, and what the search learnt about its rows.
+
+    Attributes:
+        source: the file; an archived run only where no file has it.
+        run_id: the run.
+        latest: its latest time, Unix seconds.
+        extents: where its rows lie, by table.
+        beside: the same run in archives, where rows may be that the source has no more.
+    """
 
     source: Source
     run_id: str
     latest: float = _NEVER
     extents: dict[str, Extent] = field(default_factory=dict)
+    beside: list[Source] = field(default_factory=list)
 
 
 def find(
@@ -84,16 +93,23 @@ def find(
     """
     if run != "latest":
         holders = [found for s in sources if (found := _holder(connection, s, run)) is not None]
-        if len(holders) == 1:
-            return holders[0]
+        in_files = [found for found in holders if found.source.archived is None]
+        if len(in_files or holders) == 1:
+            return _with_archives((in_files or holders)[0], sources)
     everything = _latest_runs(connection, sources, runs_by_models, skipped)
     for found in everything:
         if run in ("latest", found.run_id):
-            return found
+            return _with_archives(found, sources)
     raise NoSuchRun(
         f"run {run!r} is not in {_names(sources)} "
         f"({len(everything)} runs; the latest is {everything[0].run_id!r})"
     )
+
+
+def _with_archives(found: Found, sources: Sequence[Source]) -> Found:
+    others = [s for s in sources if s.path != found.source.path]
+    found.beside = [s for s in others if s.archived and s.archived.run_id == found.run_id]
+    return found
 
 
 def _latest_runs(
@@ -113,7 +129,9 @@ def _latest_runs(
         raise SourceError(f"no run in {_names(sources)}")
     by_run: dict[str, Found] = {}
     for found in sorted(everything, key=_when, reverse=True):
-        by_run.setdefault(found.run_id, found)
+        known = by_run.setdefault(found.run_id, found)
+        if known.source.archived is not None and found.source.archived is None:
+            by_run[found.run_id] = replace(found, latest=known.latest)
     return list(by_run.values())
 
 
@@ -152,6 +170,8 @@ def _when(found: Found) -> tuple[float, str]:
 
 def _holder(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> Found | None:
     """Return the run where the file has it under just that name; None where it takes more."""
+    if source.archived is not None:
+        return _archived(source) if source.archived.run_id == run else None
     found = Found(source, run)
     for table in source.tables:
         if not is_plain(source, table) or not source.tables[table].id_is_rowid:
@@ -166,6 +186,8 @@ def _runs(
     connection: duckdb.DuckDBPyConnection, source: Source, runs_by_models: RunsByModels
 ) -> list[Found]:
     """Return the runs of a file, with the latest time of each."""
+    if source.archived is not None:
+        return [_archived(source)]
     found: dict[str, Found] = {}
     for table in source.tables:
         rows = _runs_of_table(connection, source, table)
@@ -178,6 +200,12 @@ def _runs(
             if extent is not None:
                 entry.extents[table] = extent
     return list(found.values())
+
+
+def _archived(source: Source) -> Found:
+    run = source.archived
+    assert run is not None
+    return Found(source, run.run_id, _NEVER if run.last_event_at is None else run.last_event_at)
 
 
 def _runs_of_table(

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 import duckdb
 
-from exporter import warehouse
+from exporter import archived, warehouse
+from exporter.archived import ArchiveDamaged
 from exporter.direct_find import Extent, Found, extent_of, is_plain
 from exporter.errors import SourceError
-from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
+from exporter.raw_schema import CAPABILITIES, TABLES, UPSERTED, raw_columns
 from exporter.raw_sql import (
     ENGINE_ERRORS,
     careful_sql,
@@ -45,17 +46,23 @@ def reading(
         when one of its pieces is in; it raises SourceError where the file cannot be read. Leaving
         the block waits for all of them.
     """
-    source = found.source
     marks = ", ".join("?" for _ in range(2 + len(CAPABILITIES)))
     connection.execute("delete from lake.raw.source_files")
-    connection.execute(
-        f"insert into lake.raw.source_files values ({marks})",
-        [source.file_id, source.path, *source.capabilities().values()],
-    )
+    for source in (found.source, *found.beside):
+        connection.execute(
+            f"insert into lake.raw.source_files values ({marks})",
+            [source.file_id, source.path, *source.capabilities().values()],
+        )
+    if found.source.archived is not None or found.beside:
+        for table in TABLES:
+            _read_archived(connection, found, table, wanted.get(table, ()))
+        yield []
+        return
+    given = {"file_id": literal(found.source.file_id), "load_id": "1"}
     with _Readers(connection, found) as readers:
         futures: list[tuple[str, Future[None]]] = []
         for table in TABLES:
-            columns = _make_relation(connection, source, table, wanted.get(table, ()))
+            columns = _make_relation(connection, table, wanted.get(table, ()), given)
             for part in _parts(connection, found, table):
                 futures.append((table, readers.submit(table, part, columns)))
         yield futures
@@ -77,11 +84,47 @@ def raw_views(connection: duckdb.DuckDBPyConnection, source: Source, typed: bool
         )
 
 
+def _read_archived(
+    connection: duckdb.DuckDBPyConnection, found: Found, table: str, wanted: Collection[str]
+) -> None:
+    """Make the raw relation of a table of which rows are in archives; a file's rows go first."""
+    needed = {"id", "defect", "file_id", *UPSERTED.get(table, ())}
+    columns = _make_relation(connection, table, {*wanted, *needed}, {"load_id": "1"})
+    of_file = [name for name in columns if name != "file_id"]
+    if found.source.archived is None:
+        for part in _parts(connection, found, table):
+            _read_part(connection, found.source.alias, found, table, part, of_file)
+        connection.execute(
+            f"update lake.raw.{table}_rows set file_id = {literal(found.source.file_id)}"
+        )
+    names = UPSERTED.get(table, ("id",))
+    same = " and ".join(["true", *(f"old.{n} is not distinct from new.{n}" for n in names)])
+    for source in (found.source, *found.beside):
+        run = source.archived
+        if run is None or table not in run.tables:
+            continue
+        select = archived.select_sql(source.path, run, table)
+        try:
+            archived.check(source.path, run, [table])
+            connection.execute(
+                f"insert into lake.raw.{table}_rows by name select {', '.join(of_file)}, "
+                f"{literal(source.file_id)} as file_id from ({select}) as new "
+                f"where not exists (select 1 from lake.raw.{table}_rows as old "
+                f"where {same} and old.defect is not distinct from new.defect)"
+            )
+        except (*ENGINE_ERRORS, ArchiveDamaged) as error:
+            raise SourceError(
+                f"cannot read {table} of {source.path}: {reason_of(error)}"
+            ) from error
+
+
 def _make_relation(
-    connection: duckdb.DuckDBPyConnection, source: Source, table: str, wanted: Collection[str]
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    wanted: Collection[str],
+    given: Mapping[str, str],
 ) -> list[str]:
     """Make the raw relation of a table, over a narrow table of the columns to be read."""
-    given = {"file_id": literal(source.file_id), "load_id": "1"}
     kinds = raw_columns(table)
     columns = [name for name in kinds if name in wanted and name not in given] or ["id"]
     stored = ", ".join(f"{name} {kinds[name]}" for name in columns)
@@ -169,7 +212,8 @@ def _read_part(
     for select in _selects(alias, found, table, part, columns):
         try:
             cursor.execute(
-                f"insert into lake.raw.{table}_rows select {', '.join(columns)} from ({select})"
+                f"insert into lake.raw.{table}_rows by name "
+                f"select {', '.join(columns)} from ({select})"
             )
             return
         except ENGINE_ERRORS as error:

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
@@ -19,11 +18,11 @@ import typer
 
 from exporter.errors import SourceError, UsageError
 from exporter.findings import Finding, Report, as_json, counted, from_json
+from exporter.process import other
 from exporter.progress import progress
 
 EXAMPLE: Final = "Example: docstokg-telemetry doctor --db 'runs/*/manifest.sqlite3' --strict"
 _GONE: Final = "no such file"
-_PACKAGES: Final = Path(__file__).resolve().parents[1]
 
 
 def doctor(
@@ -94,15 +93,18 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
         SourceError: none of the names is there; one that is missing beside others is a finding.
     """
     from exporter import checks_machine, checks_warehouse
+    from exporter.checks_archive import check_archives
     from exporter.checks_loaded import check_loaded
     from exporter.sources import Skipped, expand
 
-    paths, missing = expand(names)
-    missing += [Skipped(path, _GONE) for path, _ in paths if not os.path.lexists(path)]
-    paths = [(path, named) for path, named in paths if os.path.lexists(path)]
-    if not paths:
+    found, missing = expand(names)
+    missing += [Skipped(path, _GONE) for path, _ in found if not os.path.lexists(path)]
+    there = [(path, named) for path, named in found if os.path.lexists(path)]
+    if not there:
         told = "; ".join(f"{skip.path}: {skip.reason}" for skip in missing[:3])
-        raise SourceError(f"nothing to examine: {told}; {_remedy(missing[0].reason)}")
+        remedy = _remedy(missing[0].reason if missing else _GONE)
+        raise SourceError(f"nothing to examine: {told or 'an archive without runs'}; {remedy}")
+    paths = [(path, named) for path, named in there if not os.path.isdir(path)]
     reports = [
         Report(skip.path, [Finding("file", "bad", skip.reason, _remedy(skip.reason))])
         for skip in missing
@@ -120,6 +122,7 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
                 if findings[0].status == "good":
                     findings += check_loaded(store, path, deep)
                 reports.append(Report(path, [_about([path], found) for found in findings]))
+    reports += check_archives(path for path, _ in there if os.path.isdir(path))
     return [*reports, Report(None, [_about(names, found) for found in shared])]
 
 
@@ -192,15 +195,7 @@ class Examiner:
         return [from_json(row) for row in json.loads(answer)]
 
     def _begin(self) -> subprocess.Popen[str]:
-        path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "exporter.examine"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="ascii",  # JSON spells out the rest
-            env=os.environ | {"PYTHONPATH": path},
-        )
+        self._process = other("exporter.examine")
         return self._process
 
     def _end(self) -> None:

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
+from exporter import archived
+from exporter.archived import ArchiveDamaged, ArchivedRun
 from exporter.raw_schema import APPEND_ONLY, CAPABILITIES, TABLES
 from exporter.raw_sql import ENGINE_ERRORS, TableShape, typed_reader_fits
 from exporter.sources import Source, path_id
 
 #: From this many new rows on, a table is read by the typed scan instead of row by row.
 BULK_ROWS = 200_000
+#: The same for an archived run, many of which may be loaded at once.
+_BULK_ARCHIVED_ROWS = 20_000
 
 
 class SourceFailed(Exception):
@@ -68,6 +72,8 @@ class Plan:
     @property
     def bulk(self) -> bool:
         """Tell whether the typed scan pays: much is new, and nothing of it has been loaded."""
+        if self.source.archived is not None:
+            return self.moved and self.table in APPEND_ONLY and self.new_rows >= _BULK_ARCHIVED_ROWS
         return (
             self.after is None
             and self.new_rows >= BULK_ROWS
@@ -78,6 +84,8 @@ class Plan:
     @property
     def idle(self) -> bool:
         """Tell whether there is certainly nothing to read."""
+        if self.source.archived is not None:  # never changes, but as a whole
+            return not self.moved
         return self.table in APPEND_ONLY and self.after is not None and self.new_rows == 0
 
 
@@ -98,6 +106,7 @@ class Marks:
         self._capabilities = {
             file_id: dict(zip(CAPABILITIES, flags, strict=True)) for file_id, _, *flags in rows
         }
+        self._gone: list[str] | None = None
 
     def identify(self, source: Source) -> Source:
         """Return the source under the file_id it was loaded as before, if there is one.
@@ -115,12 +124,13 @@ class Marks:
                 number += 1
                 file_id = path_id(source.path, number)
             return replace(source, file_id=file_id)
-        for file_id, path in self._paths.items():
-            if os.path.exists(path):
-                continue
+        if self._gone is None:  # asked once: each file may have thousands of predecessors
+            self._gone = [f for f, path in self._paths.items() if not os.path.exists(path)]
+        for file_id in self._gone:
             tables = [t for t in source.tables if (file_id, t) in self._marks]
             if tables and all(self._continues(source, t, file_id) for t in tables):
                 self._paths[file_id] = source.path
+                self._gone.remove(file_id)
                 return replace(source, file_id=file_id)
         return source
 
@@ -142,6 +152,8 @@ class Marks:
         shape = source.tables.get(table)
         if shape is None:
             return None
+        if source.archived is not None:
+            return self._plan_archived(source, source.archived, table)
         if not shape.id_is_rowid:
             return Plan(source, table)
         try:
@@ -158,8 +170,20 @@ class Marks:
             source, table, after, mark, max(high - start, 0), mark != known, first=known is None
         )
 
+    def _plan_archived(self, source: Source, run: ArchivedRun, table: str) -> Plan:
+        known = self._marks.get((source.file_id, table))
+        mark = Mark(run.tables[table].rows, _archived_fingerprint(run, table))
+        if mark != known:
+            try:
+                archived.check(source.path, run, [table])
+            except ArchiveDamaged as damage:
+                raise SourceFailed(source, table, typed=False, error=damage) from damage
+        return Plan(source, table, None, mark, mark.last_id, mark != known, first=known is None)
+
     def _continues(self, source: Source, table: str, file_id: str | None = None) -> bool:
         mark = self._marks[file_id or source.file_id, table]
+        if source.archived is not None:
+            return mark.fingerprint == _archived_fingerprint(source.archived, table)
         if not source.tables[table].id_is_rowid:
             return False
         return self._fingerprint(source, table, mark.last_id) == mark.fingerprint
@@ -195,3 +219,8 @@ class Marks:
             ],
         ).fetchone()
         return str(row[0]) if row else ""
+
+
+def _archived_fingerprint(run: ArchivedRun, table: str) -> str:
+    """Return what tells one state of an archived table from another, also one without rows."""
+    return f"{run.run_id}\0{run.tables[table].sha256}"

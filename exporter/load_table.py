@@ -6,18 +6,25 @@ from collections.abc import Sequence
 
 import duckdb
 
+from exporter import archived
+from exporter.archived import FILE_ID_PREFIX
 from exporter.load_plan import Plan, SourceFailed
 from exporter.raw_schema import APPEND_ONLY, UPSERTED, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS, careful_sql, literal, typed_sql
+from exporter.sources import Source
 
 
 def append_bulk(cursor: duckdb.DuckDBPyConnection, plan: Plan, load_id: int) -> int:
-    """Append a whole table by the typed scan; return the rows added.
+    """Append a whole table, of a file by the typed scan; return the rows added.
 
     Raises:
         SourceFailed: the scan met a value of another type than its column's, or a damaged page.
     """
-    select = typed_sql(plan.table, plan.shape, plan.source.alias)
+    select = (
+        rows_sql(plan.source, plan.table)
+        if plan.source.archived is not None
+        else typed_sql(plan.table, plan.shape, plan.source.alias)
+    )
     try:
         known_runs = _known_runs(cursor, plan)
         guard = f"where {_unknown(plan.table, known_runs)}" if known_runs else ""
@@ -56,7 +63,7 @@ def merge_small(
     cursor.execute(f"drop table if exists new_{table}")
     selects = [
         f"select *, {literal(plan.source.file_id)} as file_id, {load_id:d}::bigint as load_id "
-        f"from ({careful_sql(table, plan.shape, plan.source.alias, _where(plan, open_ranges))})"
+        f"from ({rows_sql(plan.source, table, _where(plan, open_ranges))})"
         for plan in plans
     ]
     try:
@@ -67,6 +74,19 @@ def merge_small(
     appended = _append_unknown(cursor, table)
     cursor.execute(f"drop table new_{table}")
     return appended, changed
+
+
+def rows_sql(source: Source, table: str, where: str = "") -> str:
+    """Return a select of a table's raw columns (without file_id and load_id).
+
+    Args:
+        source: a file, or an archived run.
+        table: the contract's name of the table.
+        where: an optional SQLite condition, for a file.
+    """
+    if source.archived is not None:
+        return archived.select_sql(source.path, source.archived, table)
+    return careful_sql(table, source.tables[table], source.alias, where)
 
 
 def _where(plan: Plan, open_ranges: dict[str, list[tuple[int, int]]]) -> str:
@@ -97,7 +117,8 @@ def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
     return _count(
         cursor,
         f"insert into lake.raw.{table} by name select * exclude (copy_number, same_before) from ("
-        f"select new.*, dense_rank() over (partition by {key} order by new.file_id) as copy_number,"
+        f"select new.*, dense_rank() over (partition by {key} "
+        f"order by {_is_archived('new')}, new.file_id) as copy_number,"
         f" row_number() over (partition by {key}, new.file_id) as same_before "
         f"from new_{table} as new) as new "
         f"where copy_number = 1 and same_before > ({_known_rows(table, near, 'count(*)')})",
@@ -105,37 +126,60 @@ def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
 
 
 def _replace_changed(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
-    """Replace the rows that differ from the lake's in the file that owns them."""
+    """Replace the rows that differ from the lake's in the file that owns them.
+
+    What an archive holds is the last that its file said of it, unless the file still says more.
+    """
     columns = [c for c in raw_columns(table) if c not in ("id", "file_id", "load_id")]
     differs = " or ".join(f"new.{c} is distinct from old.{c}" for c in columns)
-    same = "new.run_id = old.run_id and new.file_id = old.file_id"
-    same += " and new.defect is null and old.defect is null"
-    same += "".join(f" and new.{c} is not distinct from old.{c}" for c in _names(table))
+    named = "".join(f" and new.{c} is not distinct from {{0}}.{c}" for c in _names(table))
     cursor.execute(
-        f"create or replace temp table changed_rows as select new.*, old.id as old_id "
-        f"from new_{table} as new join lake.raw.{table} as old on {same} where {differs}"
+        f"""
+        create or replace temp table changed_rows as
+        select new.*, old.id as old_id, old.file_id as old_file_id
+        from new_{table} as new
+        join lake.raw.{table} as old on new.run_id = old.run_id {named.format("old")}
+        where new.defect is null and old.defect is null and ({differs})
+            and (new.file_id = old.file_id or {_is_archived("new")} <> {_is_archived("old")})
+            and not ({_is_archived("new")} and exists (
+                select 1 from new_{table} as live
+                where live.run_id = new.run_id {named.format("live")} and not {_is_archived("live")}
+            ))
+        qualify row_number() over (
+            partition by old.run_id, old.id, old.file_id order by new.file_id = old.file_id desc
+        ) = 1
+        """
     )
     changed = _count(
         cursor,
         f"delete from lake.raw.{table} as old using changed_rows as new "
-        "where new.run_id = old.run_id and new.file_id = old.file_id and new.old_id = old.id",
+        "where new.run_id = old.run_id and new.old_file_id = old.file_id and new.old_id = old.id",
     )
     if changed:
         cursor.execute(
-            f"insert into lake.raw.{table} by name select * exclude (old_id) from changed_rows"
+            f"insert into lake.raw.{table} by name "
+            "select * exclude (old_id, old_file_id) from changed_rows"
         )
     cursor.execute("drop table changed_rows")
     return changed
+
+
+def _is_archived(alias: str) -> str:
+    """Return a condition on rows that come from an archive."""
+    return f"starts_with({alias}.file_id, {literal(FILE_ID_PREFIX)})"
 
 
 def _known_runs(cursor: duckdb.DuckDBPyConnection, plan: Plan) -> str:
     """Return a condition on rows of the lake that a bulk load could meet again; '' for none."""
     if not cursor.execute(f"from lake.raw.{plan.table} limit 1").fetchall():
         return ""
-    run = plan.shape.columns["run_id"][0] if "run_id" in plan.shape.columns else "null"
+    if plan.source.archived is not None:
+        named = f"select {literal(plan.source.archived.run_id)} as run_id"
+    else:
+        run = plan.shape.columns["run_id"][0] if "run_id" in plan.shape.columns else "null"
+        named = f"select distinct {run} as run_id from {plan.source.alias}.{plan.shape.name}"
     runs = cursor.execute(
-        f"select distinct known.run_id from (select distinct {run} as run_id "
-        f"from {plan.source.alias}.{plan.shape.name}) as new "
+        f"select distinct known.run_id from ({named}) as new "
         f"join (select distinct run_id from lake.meta.load_runs) as known "
         "on known.run_id is not distinct from new.run_id"
     ).fetchall()

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from exporter.archived import MANIFEST, ArchiveDamaged
 from exporter.errors import SourceError
 from exporter.load_plan import Marks, Plan, SourceFailed
-from exporter.load_table import append_bulk, merge_small
+from exporter.load_table import append_bulk, merge_small, rows_sql
 from exporter.raw_schema import CAPABILITIES, TABLES
-from exporter.raw_sql import ENGINE_ERRORS, careful_sql, literal
+from exporter.raw_sql import ENGINE_ERRORS, literal
 from exporter.sources import Skipped, Source, attached, expand, reason_of
 
 #: Files of one transaction: each holds a few descriptors, and 1,024 is a usual limit.
@@ -67,6 +68,8 @@ def load(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], say: Say) -> L
         duckdb.Error: the warehouse could not be written (a full disk, for example).
     """
     paths, missing = expand(names)
+    # archived runs first: a file that still holds a row, or holds it again, knows it better
+    paths.sort(key=lambda entry: not os.path.isdir(entry[0]))
     report = LoadReport(skipped=list(missing))
     if _size(paths) > SMALL_BYTES:
         cursor.execute("reset threads")
@@ -80,12 +83,13 @@ def load(cursor: duckdb.DuckDBPyConnection, names: Sequence[str], say: Say) -> L
 
 
 def _size(paths: Sequence[tuple[str, bool]]) -> int:
-    """Return how many bytes files have, their WALs included."""
+    """Return how many bytes files have, their WALs, and those of archived runs, included."""
     total = 0
     for path, _ in paths:
-        for file in (path, f"{path}-wal"):
-            with suppress(OSError):
-                total += os.path.getsize(file)
+        inside = os.path.exists(os.path.join(path, MANIFEST))
+        with suppress(OSError):
+            files = [entry.path for entry in os.scandir(path)] if inside else [path, f"{path}-wal"]
+            total += sum(os.path.getsize(file) for file in files)
     return total
 
 
@@ -142,8 +146,9 @@ class _Chunk:
 
     def _cannot_be_read(self, failure: SourceFailed) -> bool:
         """Tell a file that cannot be read from a warehouse that cannot be written."""
-        shape = failure.source.tables[failure.table]
-        sql = careful_sql(failure.table, shape, failure.source.alias)
+        if isinstance(failure.error, ArchiveDamaged):
+            return True
+        sql = rows_sql(failure.source, failure.table)
         try:
             self.cursor.execute(f"select count(*), max(misfits) from ({sql})").fetchall()
         except ENGINE_ERRORS:

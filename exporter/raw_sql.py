@@ -13,7 +13,7 @@ and paths and values are quoted by DuckDB.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -68,7 +68,24 @@ def typed_reader_fits(table: str, shape: TableShape) -> bool:
     return "timestamp" not in shape.columns
 
 
-def careful_sql(table: str, shape: TableShape, alias: str, where: str = "") -> str:
+def identifier(name: str) -> str:
+    """Quote a name of a file's own, by SQL's rules."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def unknown_columns(table: str, shape: TableShape) -> list[str]:
+    """Return the columns of a file's table that no raw column is read from, in lower case."""
+    read = {
+        name
+        for column, kind in TABLES[table].items()
+        for name, _ in _file_columns(column, kind, shape)
+    }
+    return [column for column in shape.columns if column not in read and column != "id"]
+
+
+def careful_sql(
+    table: str, shape: TableShape, alias: str, where: str = "", extra: Sequence[str] = ()
+) -> str:
     """Return a select of the raw columns (without file_id and load_id) that no value can stop.
 
     Args:
@@ -76,12 +93,15 @@ def careful_sql(table: str, shape: TableShape, alias: str, where: str = "") -> s
         shape: what the file's own table looks like.
         alias: the DuckDB alias of the attached file.
         where: an optional SQLite condition over ``id`` and the table's columns.
+        extra: columns to add as one more, ``extra``: a JSON object of their texts.
     """
     outer, sent = [], []
     for column, kind in TABLES[table].items():
         names = _file_columns(column, kind, shape)
         sent += [f"{_send(name, kind)} as t_{alias_}" for alias_, name in names]
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
+    for number, column in enumerate(extra):
+        sent.append(f"{_send(identifier(shape.columns[column][0]), 'text')} as u_{number}")
     columns = ", ".join([_id_columns(table, shape), *(sent or ["null as t_none"])])
     inner = f"select {columns} from {shape.name}"
     inner = (
@@ -89,7 +109,9 @@ def careful_sql(table: str, shape: TableShape, alias: str, where: str = "") -> s
         if where and not shape.id_is_rowid
         else (f"{inner} where {where}" if where else inner)
     )
-    return _assemble(outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _received)
+    return _assemble(
+        outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _received, extra=extra
+    )
 
 
 def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Collection[str]) -> str:
@@ -158,7 +180,7 @@ def _id_columns(table: str, shape: TableShape) -> str:
     run = shape.columns["run_id"][0] if "run_id" in shape.columns else "null"
     if "id" not in shape.columns:
         names = UPSERTED.get(table)
-        if names is None or shape.keys in (("run_id",), names):
+        if names is None or (shape.keys and shape.keys in (("run_id",), names)):
             return f"{position} as id, null as defect"
         # the row written last is the run's; one without a run is rejected for that
         within = "".join(f", {shape.columns[n][0]}" for n in names if n in shape.columns)
@@ -251,6 +273,7 @@ def _assemble(
     source: str,
     read: Callable[[str, Kind], tuple[str, str, str]],
     keep_misfits: bool = True,
+    extra: Sequence[str] = (),
 ) -> str:
     """Write the select: values are decoded once, below, and judged and named above."""
     decoded: list[str] = ["id", "defect"]
@@ -286,9 +309,27 @@ def _assemble(
         any_misfit = " or ".join(m.split(" then ")[0].removeprefix("case when ") for m in misfits)
         found = f"list_filter([{', '.join(misfits)}], misfit -> misfit is not null)"
         listed = f"case when {any_misfit} then to_json({found})::varchar end"
+    added = ""
+    if extra:
+        decoded += [f"u_{number}" for number in range(len(extra))]
+        added = f", {_as_object(extra)} as extra"
     return (
         f"select try_cast(id as bigint) as id, {', '.join(values)}, {listed} as misfits, "
-        f"defect::varchar as defect from (select {', '.join(decoded)} from {source})"
+        f"defect::varchar as defect{added} from (select {', '.join(decoded)} from {source})"
+    )
+
+
+def _as_object(names: Sequence[str]) -> str:
+    """Return a JSON object of the values sent as u_0, u_1, …; NULL where all of them are."""
+    entries = ", ".join(
+        f"{{'key': {literal(name)}, 'value': {_no_url(_received(f'u_{number}', 'text')[2])}}}"
+        for number, name in enumerate(names)
+    )
+    found = f"list_filter([{entries}], entry -> entry.value is not null)"
+    some = ", ".join(f"u_{number}" for number in range(len(names)))
+    return (
+        f"case when coalesce({some}) is not null "
+        f"then to_json(map_from_entries({found}))::varchar end"
     )
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import duckdb
 
+from exporter import archived
+from exporter.archived import ArchiveDamaged, ArchivedRun
 from exporter.errors import one_line
 from exporter.raw_schema import CAPABILITIES, TABLES
 from exporter.raw_sql import ENGINE_ERRORS, TableShape, literal
@@ -46,19 +48,22 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Source:
-    """One readable telemetry file, attached to a DuckDB connection under `alias`.
+    """One readable telemetry file, attached to a DuckDB connection under `alias`; or one archived
+    run, of which nothing is attached.
 
     Attributes:
-        path: absolute path.
+        path: absolute path of the file, or of the run's folder.
         alias: the attached database's name in DuckDB.
-        tables: shapes of the telemetry tables it has.
+        tables: shapes of the telemetry tables it has, or had before it was archived.
         file_id: what its rows are marked with: a digest of the path it was first loaded from.
+        archived: what the manifest says of the archived run; None for a file.
     """
 
     path: str
     alias: str
     tables: dict[str, TableShape]
     file_id: str
+    archived: ArchivedRun | None = None
 
     def capabilities(self) -> dict[str, bool]:
         """Tell which tables and columns that change the meaning of an SLI are there."""
@@ -77,7 +82,7 @@ class Probe:
 
 
 def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]:
-    """Turn files, directories and globs into files.
+    """Turn files, directories and globs into files, and archives into the folders of their runs.
 
     Returns:
         Absolute paths, each once, with whether a person named the file itself (and so wants to
@@ -87,13 +92,11 @@ def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]
     skipped = []
     for name in names:
         path = os.path.expanduser(name)
-        if os.path.isdir(path):
-            inside = sorted(
-                str(file)
-                for file in Path(path).rglob("*")
-                if file.suffix.lower() in _SUFFIXES and not file.is_dir()
-            )
-            if not inside:
+        if archived.is_archived_run(path):
+            matches, named = [path], True
+        elif os.path.isdir(path):
+            inside, has_archive = _inside(path)
+            if not inside and not has_archive:
                 skipped.append(Skipped(name, f"folder holds no {', '.join(_SUFFIXES)} file"))
             matches, named = inside, False
         elif os.path.lexists(path) or not glob.has_magic(path):
@@ -101,8 +104,10 @@ def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]
         else:
             matches, named = sorted(glob.glob(path, recursive=True)), False
             beside = ("-wal", "-shm", "-journal")
+            archives = [m for m in matches if archived.is_archive(m)]
             matches = [m for m in matches if not m.endswith(beside) and not os.path.isdir(m)]
-            if not matches:
+            matches += [folder for m in archives for folder in archived.run_folders(m)]
+            if not matches and not archives:
                 skipped.append(Skipped(name, "matches no file"))
         for match in matches:
             real = os.path.realpath(match)
@@ -110,15 +115,32 @@ def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]
     return list(found.items()), skipped
 
 
+def _inside(folder: str) -> tuple[list[str], bool]:
+    """Return the files and archived runs in a folder, and whether there is an archive."""
+    files: list[str] = []
+    has_archive = False
+    for parent, folders, names in os.walk(folder):
+        if archived.is_archive(parent):
+            has_archive = True
+            files += archived.run_folders(parent)
+            folders.clear()
+            continue
+        telemetry = [n for n in names if os.path.splitext(n)[1].lower() in _SUFFIXES]
+        paths = [os.path.join(parent, name) for name in telemetry]
+        files += [path for path in paths if not os.path.isdir(path)]
+    return sorted(files), has_archive
+
+
 def look(path: str) -> Look:
     """Return what a file looks like without opening it: it looks the same as long as it is.
 
     Returns:
         Device, inode, size and time of the file and of its WAL; empty for what is not there. A
-        WAL of no bytes, such as a reader leaves behind, is no WAL.
+        WAL of no bytes, such as a reader leaves behind, is no WAL. Of an archived run's folder,
+        the manifest.
     """
     facts: list[int] = []
-    for file in (path, f"{path}-wal"):
+    for file in (path, f"{path}-wal", os.path.join(path, archived.MANIFEST)):
         with suppress(OSError):
             state = os.stat(file)
             if state.st_size > 0:
@@ -141,6 +163,12 @@ def attached(
         try:
             for number, (path, named) in enumerate(paths):
                 alias = f"source_{number}"
+                if os.path.isdir(path) and archived.is_archived_run(path):
+                    try:
+                        probe.sources.append(archived_source(path, alias))
+                    except ArchiveDamaged as damage:
+                        probe.skipped.append(Skipped(path, str(damage)))
+                    continue
                 reason = refusal(path)
                 if reason is None:
                     try:
@@ -161,6 +189,16 @@ def attached(
         finally:
             for alias in aliases:
                 connection.execute(f"detach database if exists {alias}")
+
+
+def archived_source(folder: str, alias: str = "") -> Source:
+    """Return an archived run as a source.
+
+    Raises:
+        ArchiveDamaged: its folder is not what its manifest says.
+    """
+    run = archived.read(folder)
+    return Source(folder, alias, run.shapes(), archived.file_id(folder), run)
 
 
 def path_id(path: str, number: int = 0) -> str:

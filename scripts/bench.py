@@ -23,7 +23,7 @@ from typing import Any
 from exporter import raw_schema, runner, warehouse
 from exporter.paths import project_dir
 from exporter.raw_sql import literal
-from scripts import bench_backup, bench_recorder, bench_serve
+from scripts import bench_archive, bench_backup, bench_recorder, bench_serve
 from scripts.generate import generate
 
 _TABLES = tuple(raw_schema.TABLES)
@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=1_000, help="refreshes with nothing new")
     parser.add_argument("--polls", type=int, default=2_000, help="polls of the exporter's soak")
     parser.add_argument(
-        "--only", choices=("core", "serve", "recorder", "backup"), help="some of the figures"
+        "--only",
+        choices=("core", "serve", "recorder", "backup", "archive"),
+        help="some of the figures",
     )
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="docstokg-bench-") as name:
@@ -51,6 +53,9 @@ def main() -> None:
             bench.core()
         if wanted.only in {None, "serve"}:
             bench.exporter(wanted.polls)
+        if wanted.only in {None, "archive"}:  # last: the file is nearly empty afterwards
+            use(bench.folder / "unused")
+            bench_archive.measure(bench.large, bench.folder, bench.events, bench.note)
         figures = bench.figures
     print(json.dumps(figures, indent=2, ensure_ascii=False))
 

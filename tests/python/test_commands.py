@@ -274,7 +274,7 @@ def test_killed_at_any_moment_loses_and_doubles_nothing(tool: Tool, tmp_path: Pa
 def test_every_command_has_help_with_an_example(tool: Tool) -> None:
     for command in (
         "run", "runs", "summary", "query", "export", "serve", "metrics", "doctor", "backup",
-        "restore",
+        "restore", "archive", "storage",
     ):  # fmt: skip
         done = tool(command, "--help")
         assert done.returncode == 0

@@ -1,0 +1,71 @@
+"""What a telemetry file says of its runs that were archived: where they went, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from exporter import archived
+from exporter.archived import ArchiveDamaged
+from exporter.errors import SourceError
+from exporter.raw_sql import ENGINE_ERRORS, literal
+from exporter.sources import Source, archived_source
+
+#: The table in the telemetry file; one row per run that was archived, whole or in part.
+TABLE: Final = "archived_runs"
+
+
+@dataclass(frozen=True)
+class Note:
+    """Where a run went.
+
+    Attributes:
+        run_id: the run.
+        archive: the archive's folder.
+        archived_at: when, ISO-8601 UTC.
+    """
+
+    run_id: str
+    archive: str
+    archived_at: str
+
+    def source(self) -> Source:
+        """Return the run in the archive.
+
+        Raises:
+            SourceError: it is not there, or damaged.
+        """
+        folder = archived.folder_of(Path(self.archive), self.run_id)
+        try:
+            return archived_source(str(folder))
+        except ArchiveDamaged as damage:
+            raise SourceError(
+                f"run {self.run_id!r} was archived to {self.archive} ({self.archived_at}), "
+                f"where it cannot be read: {damage}"
+            ) from None
+
+
+def note_of(connection: duckdb.DuckDBPyConnection, source: Source, run_id: str) -> Note | None:
+    """Return where a file says that a run went; None where it says nothing.
+
+    Args:
+        connection: has the file attached.
+        source: the file; an archived run says nothing.
+        run_id: the run.
+    """
+    if source.archived is not None:
+        return None
+    sql = (
+        f"select hex(archive) as archive, archived_at from {TABLE} where run_id = {literal(run_id)}"
+    )
+    try:
+        row = connection.execute(
+            "select decode(unhex(archive)), archived_at from sqlite_query(?, ?)",
+            [source.alias, sql],
+        ).fetchone()
+    except ENGINE_ERRORS:  # nothing was ever archived from it
+        return None
+    return Note(run_id, str(row[0]), str(row[1])) if row and row[0] else None

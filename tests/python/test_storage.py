@@ -1,0 +1,101 @@
+"""What telemetry takes on the disk, how it grows, and until when there is room."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from exporter.archive_plan import FilePlan
+from exporter.errors import UsageError
+from exporter.storage import growth, size_of
+
+from .support.archives import script
+from .support.runs import Tool, record
+from .support.web import ask
+from .test_backup import refused
+
+TODAY = date(2026, 3, 30)
+
+
+def grown(rows: dict[int, int]) -> FilePlan:
+    """Return a file with so many rows of 100 bytes so many days ago."""
+    days = {TODAY - timedelta(days=ago): {"http_events": n} for ago, n in rows.items()}
+    total = sum(rows.values())
+    return FilePlan(
+        "t", day_rows=days, table_rows={"http_events": total},
+        table_bytes={"http_events": 100 * total},
+    )  # fmt: skip
+
+
+def test_growth_is_of_whole_days_and_no_data_is_not_0() -> None:
+    assert growth(grown({}), 7, TODAY) is None
+    assert growth(grown({0: 500}), 7, TODAY) is None  # today is not over
+    assert growth(grown({1: 70}), 7, TODAY) == 7000  # a file of one day
+    assert growth(grown({1: 70, 4: 50, 0: 999}), 7, TODAY) == 3000  # 12,000 in 4 days
+    assert growth(grown({1: 70, 20: 50}), 7, TODAY) == 1000
+    assert growth(grown({1: 70, 20: 50}), 28, TODAY) == 600
+    assert growth(grown({40: 50}), 7, TODAY) == 0  # nothing came: that is known
+
+
+def test_sizes() -> None:
+    assert [size_of(t) for t in ("2GB", "500 mb", "1GiB", "1.5k", "10")] == [
+        2_000_000_000, 500_000_000, 1 << 30, 1500, 10,
+    ]  # fmt: skip
+    for text in ("", "GB", "-1GB", "0", "1ib", "two"):
+        with pytest.raises(UsageError):
+            size_of(text)
+
+
+def test_what_a_file_takes(tool: Tool, tmp_path: Path) -> None:
+    db, out = tmp_path / "t.sqlite3", tmp_path / "kept"
+    for ago in (2, 3, 20):
+        record(db, f"run-{ago}", start=time.time() - ago * 86_400)
+    before = db.read_bytes()
+    assert tool("archive", "--db", db, "--out", out, "--older-than", "30d").returncode == 0
+    done = tool("storage", "--db", db, "--db", out, "--output-format", "json")
+    assert done.returncode == 0, done.stderr
+    (file,) = json.loads(done.stdout)["files"]
+    assert file["bytes"] == len(before) and file["is_measured"] and not file["is_over"]
+    tables = {table["table"]: table for table in file["tables"]}
+    assert tables["http_events"]["rows"] == 120 and tables["rate_events"]["rows"] == 0
+    assert sum(t["bytes"] for t in tables.values()) + file["free_bytes"] == file["bytes"]
+    assert [run["rows"] for run in file["runs"]] == [102, 102, 102]
+    assert sum(day["rows"] for day in file["days"]) == 3 * 100
+    assert file["archivable_runs"] == 1
+    assert file["archivable_bytes"] == file["runs"][0]["bytes"]
+    week, month = file["growth_bytes_per_day"].values()
+    assert week > month > 0
+    left = (2_000_000_000 - file["bytes"]) / week
+    assert file["outlook"] == ("not in a hundred years" if left > 36_500 else file["outlook"])
+    assert ask(db, "select count(*) from http_events") == [(120,)]
+
+    assert tool("archive", "--db", db, "--out", out).returncode == 0
+    done = tool("storage", "--db", db, "--db", out, "--limit", "100kB")
+    assert done.returncode == 1
+    assert "over the limit of 100 kB" in done.stdout and "100 kB: " in done.stdout
+    assert f"archive {out}: 1 run, 102 rows, " in done.stdout
+
+
+def test_files_without_days_or_that_cannot_be_read(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    script(db, "create table http_events (id integer primary key autoincrement, run_id, ts)")
+    done = tool("storage", "--db", db, "--output-format", "json")
+    (file,) = json.loads(done.stdout)["files"]
+    assert done.returncode == 0 and file["outlook"] == "no data"
+    assert file["growth_bytes_per_day"] == {"7": None, "28": None}
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("insert into http_events (run_id, ts) values ('a', 1760000000)")
+        connection.commit()
+    done = tool("storage", "--db", db, "--db", "nowhere.sqlite3")
+    assert done.returncode == 1
+    assert (
+        "2 GB: not at this rate" in done.stdout and "nowhere.sqlite3: no such file" in done.stderr
+    )
+    refused(tool("storage", "--db", "nowhere.sqlite3"), "no such file")
+    refused(tool("storage", "--db", db, "--limit", "big"), "is no size")
