@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exporter import __version__, backup, doctor, jsonl, output, restore
+from exporter import __version__, backup, diagnose, doctor, jsonl, output, restore
 from exporter.errors import TelemetryError, UsageError, one_line
 from exporter.process import without_pandas
 from exporter.progress import progress
@@ -327,6 +327,7 @@ def serve(
 
 
 app.command(epilog=jsonl.EXAMPLE)(jsonl.load_jsonl)
+app.command(epilog=diagnose.EXAMPLE)(diagnose.diagnose)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=backup.EXAMPLE)(backup.backup)
 app.command(epilog=restore.EXAMPLE)(restore.restore)

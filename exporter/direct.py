@@ -1,4 +1,4 @@
-"""One run's answers straight from its file: the compiled models over the rows of that run.
+"""A run's answers straight from its file: the compiled models over the rows of that run.
 
 Nothing is stored and dbt is not imported, which is what lets an answer about a file never seen
 come back in a fraction of a second.
@@ -21,20 +21,23 @@ from typing import Any
 import duckdb
 
 from exporter import warehouse
-from exporter.direct_find import find, runs_of_file
+from exporter.direct_find import Found, chosen, find, latest_runs, runs_of_file
 from exporter.direct_read import raw_views, reading
 from exporter.errors import ModelError, SourceError, one_line
 from exporter.loader import CHUNK_FILES, unreadable
 from exporter.paths import warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, TELEMETRY, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
-from exporter.results import SAMPLES_MODEL, SUMMARY_MODELS
+from exporter.results import DIAGNOSIS_MODELS, SAMPLES_MODEL, SUMMARY_MODELS
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
-_FORMAT = 3
+_FORMAT = 4
 #: What the names of raw relations begin with among the things that a model depends on.
 _RAW = "raw."
+
+#: Given a run and all runs of the sources, the latest first, returns those to read beside it.
+Beside = Callable[[Found, Sequence[Found]], Sequence[Found]]
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,12 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
 
 @contextmanager
 def opened(
-    names: Sequence[str], run: str, compiled_models: Path, wanted: Sequence[str]
+    names: Sequence[str],
+    run: str,
+    compiled_models: Path,
+    wanted: Sequence[str],
+    beside: Beside | None = None,
+    over: Sequence[str] = (),
 ) -> Iterator[Direct]:
     """Read one run out of the named sources and build the wanted models over it.
 
@@ -98,6 +106,8 @@ def opened(
         run: a run id, or ``latest``: the run whose events are the latest.
         compiled_models: the file that `compiled` returned.
         wanted: names of the models to build, with all that they need.
+        beside: chooses runs whose rows are read too, to compare with; by default none.
+        over: views to build over the wanted models, which read nothing else.
 
     Raises:
         SourceError: not one source could be read, or they hold no run at all.
@@ -111,10 +121,16 @@ def opened(
         if not probe.sources:
             raise SourceError(unreadable(names, skipped))
         by_models = partial(_runs_by_models, models)
-        found = find(connection, probe.sources, run, by_models, skipped)
-        with reading(connection, found, models.raw_columns(wanted)) as underway:
+        if beside is None:
+            found = find(connection, probe.sources, run, by_models, skipped)
+            runs = [found]
+        else:
+            known = latest_runs(connection, probe.sources, by_models, skipped)
+            found = chosen(known, probe.sources, run)
+            runs = [found, *beside(found, known)]
+        with reading(connection, runs, models.raw_columns(wanted)) as underway:
             try:
-                models.build(connection, wanted, underway=underway)
+                models.build(connection, [*wanted, *over], underway=underway)
             except ENGINE_ERRORS as error:
                 where = found.source.path
                 raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
@@ -174,7 +190,7 @@ def _with_columns(text: str) -> str:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
             connection.execute(f"create table lake.raw.{table} ({columns})")
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
-        answers = (*SUMMARY_MODELS, SAMPLES_MODEL)
+        answers = dict.fromkeys((*SUMMARY_MODELS, SAMPLES_MODEL, *DIAGNOSIS_MODELS))
         Models(text).build(connection, answers, only_views=True)
         content["columns"] = {}
         for model in answers:

@@ -86,7 +86,15 @@ def find(
         holders = [found for s in sources if (found := _holder(connection, s, run)) is not None]
         if len(holders) == 1:
             return holders[0]
-    everything = _latest_runs(connection, sources, runs_by_models, skipped)
+    return chosen(latest_runs(connection, sources, runs_by_models, skipped), sources, run)
+
+
+def chosen(everything: Sequence[Found], sources: Sequence[Source], run: str) -> Found:
+    """Return the run that is meant, of those that `latest_runs` returned.
+
+    Raises:
+        NoSuchRun: it is not among them.
+    """
     for found in everything:
         if run in ("latest", found.run_id):
             return found
@@ -96,7 +104,7 @@ def find(
     )
 
 
-def _latest_runs(
+def latest_runs(
     connection: duckdb.DuckDBPyConnection,
     sources: Sequence[Source],
     runs_by_models: RunsByModels,

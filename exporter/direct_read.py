@@ -1,4 +1,4 @@
-"""The rows of one run out of its file, into memory, as the raw relations."""
+"""The rows of a run, or of several, out of their files, into memory, as the raw relations."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ _SPLIT_ROWS = 20_000
 
 @contextmanager
 def reading(
-    connection: duckdb.DuckDBPyConnection, found: Found, wanted: Mapping[str, Collection[str]]
+    connection: duckdb.DuckDBPyConnection,
+    runs: Sequence[Found],
+    wanted: Mapping[str, Collection[str]],
 ) -> Iterator[list[tuple[str, Future[None]]]]:
-    """Have threads copy one run's rows into memory, as the raw relations, the cheapest way.
+    """Have threads copy the rows of runs into memory, as the raw relations, the cheapest way.
 
     Args:
-        connection: has the file attached and ``lake.raw.source_files`` made.
-        found: the run, and what the search learnt about it.
+        connection: has the files attached and ``lake.raw.source_files`` made.
+        runs: the runs, each once, and what the search learnt about them.
         wanted: per table the columns to read; the others are NULL.
 
     Yields:
@@ -45,19 +47,21 @@ def reading(
         when one of its pieces is in; it raises SourceError where the file cannot be read. Leaving
         the block waits for all of them.
     """
-    source = found.source
+    sources = list({found.source.file_id: found.source for found in runs}.values())
     marks = ", ".join("?" for _ in range(2 + len(CAPABILITIES)))
     connection.execute("delete from lake.raw.source_files")
-    connection.execute(
-        f"insert into lake.raw.source_files values ({marks})",
-        [source.file_id, source.path, *source.capabilities().values()],
-    )
-    with _Readers(connection, found) as readers:
+    for source in sources:
+        connection.execute(
+            f"insert into lake.raw.source_files values ({marks})",
+            [source.file_id, source.path, *source.capabilities().values()],
+        )
+    with _Readers(connection, sources) as readers:
         futures: list[tuple[str, Future[None]]] = []
         for table in TABLES:
-            columns = _make_relation(connection, source, table, wanted.get(table, ()))
-            for part in _parts(connection, found, table):
-                futures.append((table, readers.submit(table, part, columns)))
+            columns = _make_relation(connection, sources, table, wanted.get(table, ()))
+            for found in runs:
+                for part in _parts(connection, found, table):
+                    futures.append((table, readers.submit(found, table, part, columns)))
         yield futures
 
 
@@ -78,12 +82,18 @@ def raw_views(connection: duckdb.DuckDBPyConnection, source: Source, typed: bool
 
 
 def _make_relation(
-    connection: duckdb.DuckDBPyConnection, source: Source, table: str, wanted: Collection[str]
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[Source],
+    table: str,
+    wanted: Collection[str],
 ) -> list[str]:
     """Make the raw relation of a table, over a narrow table of the columns to be read."""
-    given = {"file_id": literal(source.file_id), "load_id": "1"}
+    given = {"load_id": "1"}
+    if len(sources) == 1:  # the usual case: no need to keep it row by row
+        given["file_id"] = literal(sources[0].file_id)
     kinds = raw_columns(table)
-    columns = [name for name in kinds if name in wanted and name not in given] or ["id"]
+    columns = [name for name in kinds if name in {*wanted, "file_id"} and name not in given]
+    columns = columns or ["id"]
     stored = ", ".join(f"{name} {kinds[name]}" for name in columns)
     shown = ", ".join(
         name if name in columns else f"{given.get(name, 'null')}::{kind} as {name}"
@@ -116,40 +126,45 @@ def _is_large_part(extent: Extent) -> bool:
 
 
 class _Readers:
-    """Two threads, each with a connection of its own to DuckDB and to the SQLite file."""
+    """Two threads, each with a connection of its own to DuckDB and to the SQLite files."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, found: Found) -> None:
-        self._connection, self._found = connection, found
+    def __init__(self, connection: duckdb.DuckDBPyConnection, sources: Sequence[Source]) -> None:
+        self._connection, self._sources = connection, sources
         self._pool = ThreadPoolExecutor(2)
         self._free: list[tuple[duckdb.DuckDBPyConnection, str]] = []
 
     def __enter__(self) -> _Readers:
-        source = self._found.source
-        file = self._connection.execute(
-            "select path from duckdb_databases() where database_name = ?", [source.alias]
-        ).fetchone()
-        if file is None:
-            raise SourceError(f"{source.path} is no longer attached")
-        self._connection.execute(f"attach {literal(file[0])} as second (type sqlite, read_only)")
-        for alias in (source.alias, "second"):
+        for source in self._sources:
+            file = self._connection.execute(
+                "select path from duckdb_databases() where database_name = ?", [source.alias]
+            ).fetchone()
+            if file is None:
+                raise SourceError(f"{source.path} is no longer attached")
+            self._connection.execute(
+                f"attach {literal(file[0])} as second_{source.alias} (type sqlite, read_only)"
+            )
+        for prefix in ("", "second_"):
             cursor = self._connection.cursor()
             warehouse.configure_cursor(cursor)
-            self._free.append((cursor, alias))
+            self._free.append((cursor, prefix))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
-        for cursor, _alias in self._free:
+        for cursor, _prefix in self._free:
             cursor.close()
-        self._connection.execute("detach second")
+        for source in self._sources:
+            self._connection.execute(f"detach second_{source.alias}")
 
-    def submit(self, table: str, part: Extent | None, columns: Sequence[str]) -> Future[None]:
+    def submit(
+        self, found: Found, table: str, part: Extent | None, columns: Sequence[str]
+    ) -> Future[None]:
         """Have one of the threads read the run's rows of one piece of a table."""
 
         def work() -> None:
-            mine = self._free.pop()
+            cursor, prefix = mine = self._free.pop()
             try:
-                _read_part(*mine, self._found, table, part, columns)
+                _read_part(cursor, f"{prefix}{found.source.alias}", found, table, part, columns)
             finally:
                 self._free.append(mine)
 
@@ -166,11 +181,12 @@ def _read_part(
 ) -> None:
     """Copy the run's rows of one piece of a table, the fastest way that its values bear."""
     last: Exception | None = None
+    shown = ", ".join(
+        literal(found.source.file_id) if name == "file_id" else name for name in columns
+    )
     for select in _selects(alias, found, table, part, columns):
         try:
-            cursor.execute(
-                f"insert into lake.raw.{table}_rows select {', '.join(columns)} from ({select})"
-            )
+            cursor.execute(f"insert into lake.raw.{table}_rows select {shown} from ({select})")
             return
         except ENGINE_ERRORS as error:
             last = error
