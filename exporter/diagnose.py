@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -14,6 +15,7 @@ from exporter.progress import progress
 
 if TYPE_CHECKING:
     from exporter.diagnosis import Diagnosis
+    from exporter.sources import Skipped
 
 EXAMPLE: Final = (
     "Example: docstokg-telemetry diagnose yield --db manifest.sqlite3 --run latest "
@@ -77,10 +79,9 @@ def diagnose(
         raise UsageError("--against is empty: name a run, or last-week")
     names = _names(db)
     if topic is Topic.storage:
-        raise typer.Exit(_storage(names, output_format))
+        raise typer.Exit(_storage(names, output_format, project_dir, verbose))
     found = _diagnose(names, run, against, topic and topic.value, project_dir, verbose)
-    for skip in found.skipped:
-        typer.echo(f"skipped {skip.path}: {skip.reason}", err=True)
+    _complain(found.skipped)
     if output_format == "json":
         from exporter.render import print_json
 
@@ -108,14 +109,12 @@ def _diagnose(
     verbose: bool,
 ) -> Diagnosis:
     """Diagnose a run from its file; from the warehouse if no file is named or has it."""
-    from exporter import diagnosis, direct
+    from exporter import diagnosis
     from exporter.direct_find import NoSuchRun
-    from exporter.paths import project_dir as find_project
 
     if not names:
         return diagnosis.from_warehouse(run, against, topic)
-    with progress("compiling", verbose) as (say, _):
-        compiled = direct.compiled(find_project(project_dir), say, verbose)
+    compiled = _compiled(project_dir, verbose)
     try:
         return diagnosis.from_files(names, run, against, topic, compiled)
     except NoSuchRun as missing:
@@ -125,11 +124,20 @@ def _diagnose(
             raise missing from None
 
 
-def _storage(names: list[str], output_format: str) -> int:
+def _compiled(project_dir: Path | None, verbose: bool) -> Path:
+    from exporter import direct
+    from exporter.paths import project_dir as find_project
+
+    with progress("compiling", verbose) as (say, _):
+        return direct.compiled(find_project(project_dir), say, verbose)
+
+
+def _storage(names: list[str], output_format: str, project_dir: Path | None, verbose: bool) -> int:
     """Say how large the files are and what grows in them; return the exit code."""
     from exporter import diagnose_storage
 
-    found = diagnose_storage.measure(names)
+    found = diagnose_storage.measure(names, _compiled(project_dir, verbose))
+    _complain(found.skipped)
     if output_format == "json":
         from exporter.render import print_json
 
@@ -139,3 +147,8 @@ def _storage(names: list[str], output_format: str) -> int:
 
         print_storage(found)
     return 0 if found.is_good else 1
+
+
+def _complain(skipped: Sequence[Skipped]) -> None:
+    for skip in skipped:
+        typer.echo(f"skipped {skip.path}: {skip.reason}", err=True)

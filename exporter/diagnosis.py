@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 
@@ -85,9 +85,7 @@ class Diagnosis:
 
 
 @contextmanager
-def opened(
-    names: Sequence[str], run: str, against: str, compiled: Path
-) -> Iterator[direct.Direct]:
+def opened(names: Sequence[str], run: str, against: str, compiled: Path) -> Iterator[direct.Direct]:
     """Build the models of a diagnosis over a run and those it is compared with.
 
     Args:
@@ -229,11 +227,4 @@ def from_files(
         TelemetryError: as `diagnose`; or no file could be read.
     """
     with opened(names, run, against, compiled) as found:
-        return diagnose(
-            found.connection, found.run_id, found.path, against, topic, found.skipped
-        )
-
-
-def key_of(row: Row) -> tuple[Any, ...]:
-    """Return what names a symptom: SLO, scope and subject."""
-    return tuple(row[column] for column in _KEY)
+        return diagnose(found.connection, found.run_id, found.path, against, topic, found.skipped)

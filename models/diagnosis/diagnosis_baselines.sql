@@ -40,11 +40,12 @@ final as (
         runs.run_id <> {{ diagnosed('run') }}
         and case {{ diagnosed('against') }}
             when 'previous' then coalesce(earlier.is_previous, false)
-            when 'last-week' then coalesce(
-                earlier.last_event_at >= earlier.diagnosed_started_at - interval 7 days
-                and earlier.last_event_at < earlier.diagnosed_started_at,
-                false
-            )
+            when 'last-week'
+                then coalesce(
+                    earlier.last_event_at >= earlier.diagnosed_started_at - interval 7 days
+                    and earlier.last_event_at < earlier.diagnosed_started_at,
+                    false
+                )
             else runs.run_id = {{ diagnosed('against') }}
         end
 

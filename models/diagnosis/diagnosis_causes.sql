@@ -101,11 +101,12 @@ final as (
         rate_now_pct,
         rate_before_pct,
         case
-            when part = 'depth' then format(
-                '{:.2f} were asked per artifact ({:.2f} before)',
-                share_now_pct / 100,
-                share_before_pct / 100
-            )
+            when part = 'depth'
+                then format(
+                    '{:.2f} were asked per artifact ({:.2f} before)',
+                    share_now_pct / 100,
+                    share_before_pct / 100
+                )
             else format(
                 case
                     when told_rate is null or abs(mix_effect) > abs(within_effect) then told_share

@@ -237,7 +237,7 @@ final as (
         last_at,
         row_number() over (
             partition by slo, scope, subject, segment
-            order by growth desc, rows_now desc, found_in, what
+            order by growth desc, rows_now desc, found_in asc, what asc
         ) as place,
     from compared
     qualify place <= {{ var('diagnosis_evidence_rows') }}

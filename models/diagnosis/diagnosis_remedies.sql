@@ -187,7 +187,8 @@ retries as (
 orders as (
 
     select
-        string_agg(resolver, ', ' order by mean_place, attempts desc, resolver) as order_now,
+        string_agg(resolver, ', ' order by mean_place asc, attempts desc, resolver asc)
+            as order_now,
         string_agg(
             resolver,
             ', '
@@ -501,7 +502,8 @@ wanted as (
         1 as turn,
         case
             when repeats_fetched > 0 then 'Keep its answers longer, and its ETags'
-            else 'Leave what changes with each request out of the cache''s key, or let a first run '
+            else
+                'Leave what changes with each request out of the cache''s key, or let a first run '
                 || 'fill the cache'
         end as remedy,
         if(repeats_fetched > 0, 'cache_ttl_s', null) as setting,
@@ -510,13 +512,14 @@ wanted as (
         repeat_p95_s as base,
         null::varchar as proposed_text,
         case
-            when repeats_fetched > 0 then format(
-                '{:,} of {:,} repeated requests were fetched again; 95 % of repeats come within '
-                || '{:,.0f} s',
-                repeats_fetched::bigint,
-                repeats::bigint,
-                repeat_p95_s
-            )
+            when repeats_fetched > 0
+                then format(
+                    '{:,} of {:,} repeated requests were fetched again; 95 % of repeats come within '
+                    || '{:,.0f} s',
+                    repeats_fetched::bigint,
+                    repeats::bigint,
+                    repeat_p95_s
+                )
             else format(
                 'none of its {:,} different URLs was fetched twice in the run', urls::bigint
             )
@@ -569,7 +572,9 @@ final as (
         replace(replace(setting, 'rps_lower', 'rps'), 'rps_raise', 'rps') as setting,
         applies_to,
         case
-            when unit in ('requests/s') then round(least(highest, greatest(lowest, value_wanted)), 2)
+            when
+                unit in ('requests/s')
+                then round(least(highest, greatest(lowest, value_wanted)), 2)
             else ceil(least(highest, greatest(lowest, value_wanted)))
         end as proposed,
         proposed_text,

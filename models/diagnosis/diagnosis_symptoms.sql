@@ -115,7 +115,9 @@ judged as (
             when {{ diagnosed('against') }} <> 'previous' or status <> 'fail' then 'runs'
             when
                 worse_sign * (measure_now - measure_before)
-                < {{ var('diagnosis_least_explained') }} * worse_sign * (measure_now - measure_target)
+                < {{ var('diagnosis_least_explained') }}
+                * worse_sign
+                * (measure_now - measure_target)
                 then 'target'
             else 'runs'
         end as compared_with,
@@ -156,7 +158,7 @@ final as (
         worse_sign,
         row_number() over (
             partition by slo, scope
-            order by status = 'fail' desc, distance asc nulls last, subject
+            order by status = 'fail' desc, distance asc nulls last, subject asc
         ) as severity,
     from judged
 

@@ -33,7 +33,7 @@ final as (
     select * from counted
     qualify row_number() over (
         partition by run_id, resolver
-        order by attempts desc, outcome, reason, status, tier, host
+        order by attempts desc, outcome asc, reason asc, status asc, tier asc, host asc
     ) <= {{ var('diagnosis_kept_rows') }}
 
 )

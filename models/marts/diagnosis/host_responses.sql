@@ -37,7 +37,7 @@ final as (
     select * from counted
     qualify row_number() over (
         partition by run_id, host
-        order by requests desc, role, answer, status, error
+        order by requests desc, role asc, answer asc, status asc, error asc
     ) <= {{ var('diagnosis_kept_rows') }}
 
 )

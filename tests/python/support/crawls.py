@@ -179,9 +179,7 @@ class _Recording:
             delay, 3.0 if hit else self.luck.uniform(40, 90), None,
         )  # fmt: skip
 
-    def _attempt(
-        self, ts: float, number: int, name: str, resolver: Resolver
-    ) -> tuple[float, str]:
+    def _attempt(self, ts: float, number: int, name: str, resolver: Resolver) -> tuple[float, str]:
         """Record one attempt and its request; return when it ended, and how."""
         host = resolver.host(name)
         if ts < self._open_until.get(host, 0.0):
@@ -236,7 +234,9 @@ class _Recording:
         )  # fmt: skip
 
 
-def write(path: Path, run_id: str, crawl: Crawl = GOOD, start: float = START, seed: int = 1) -> None:
+def write(
+    path: Path, run_id: str, crawl: Crawl = GOOD, start: float = START, seed: int = 1
+) -> None:
     """Add a crawl to a telemetry file, which is made if it is not there."""
     recording = _Recording(crawl, run_id, start, seed)
     for number in range(crawl.artifacts):
