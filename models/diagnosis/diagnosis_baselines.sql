@@ -12,7 +12,7 @@ with runs as (
 diagnosed as (
 
     select * from runs
-    where run_id = {{ diagnosed('run') }}
+    where run_id = {{ diagnosed_run() }}
 
 ),
 
@@ -37,8 +37,8 @@ final as (
     from runs
     left join earlier on runs.run_id = earlier.run_id
     where
-        runs.run_id <> {{ diagnosed('run') }}
-        and case {{ diagnosed('against') }}
+        runs.run_id <> {{ diagnosed_run() }}
+        and case {{ diagnosed_against() }}
             when 'previous' then coalesce(earlier.is_previous, false)
             when 'last-week'
                 then coalesce(
@@ -46,7 +46,7 @@ final as (
                     and earlier.last_event_at < earlier.diagnosed_started_at,
                     false
                 )
-            else runs.run_id = {{ diagnosed('against') }}
+            else runs.run_id = {{ diagnosed_against() }}
         end
 
 )

@@ -16,7 +16,7 @@ attempts as (
 
     select * from {{ ref('attempt_outcomes') }}
     where
-        run_id = {{ diagnosed('run') }}
+        run_id = {{ diagnosed_run() }}
         or run_id in (select baselines.run_id from baselines)
 
 ),
@@ -25,7 +25,7 @@ responses as (
 
     select * from {{ ref('host_responses') }}
     where
-        run_id = {{ diagnosed('run') }}
+        run_id = {{ diagnosed_run() }}
         or run_id in (select baselines.run_id from baselines)
 
 ),
@@ -33,7 +33,7 @@ responses as (
 intervals as (
 
     select * from {{ ref('breaker_intervals') }}
-    where run_id = {{ diagnosed('run') }}
+    where run_id = {{ diagnosed_run() }}
 
 ),
 
@@ -41,7 +41,7 @@ limiter as (
 
     select * from {{ ref('limiter_blocks') }}
     where
-        run_id = {{ diagnosed('run') }}
+        run_id = {{ diagnosed_run() }}
         or run_id in (select baselines.run_id from baselines)
 
 ),
@@ -142,7 +142,7 @@ of_limiter as (
             and causes.role = limiter.role
     where
         causes.slo = 'rate_delay_p95_ms'
-        and limiter.run_id = {{ diagnosed('run') }}
+        and limiter.run_id = {{ diagnosed_run() }}
 
 ),
 
@@ -160,7 +160,7 @@ of_intervals as (
             median(intervals.seconds_open),
             max(intervals.seconds_open)
         ) as what,
-        {{ diagnosed('run') }} as run_id,
+        {{ diagnosed_run() }} as run_id,
         count(*)::double as amount,
         null as elapsed_p50_ms,
         null as example,
@@ -199,20 +199,20 @@ compared as (
         segment,
         found_in,
         what,
-        coalesce(sum(amount) filter (run_id = {{ diagnosed('run') }}), 0) as rows_now,
+        coalesce(sum(amount) filter (run_id = {{ diagnosed_run() }}), 0) as rows_now,
         -- of one run, where several are compared
         if(
             (select count(*) from baselines) = 0,
             null,
-            coalesce(sum(amount) filter (run_id <> {{ diagnosed('run') }}), 0)
+            coalesce(sum(amount) filter (run_id <> {{ diagnosed_run() }}), 0)
             / (select count(*) from baselines)
         ) as rows_before,
-        max(elapsed_p50_ms) filter (run_id = {{ diagnosed('run') }}) as elapsed_p50_ms,
-        min(example) filter (run_id = {{ diagnosed('run') }}) as example,
-        min(first_at) filter (run_id = {{ diagnosed('run') }}) as first_at,
-        max(last_at) filter (run_id = {{ diagnosed('run') }}) as last_at,
-        coalesce(sum(weight) filter (run_id = {{ diagnosed('run') }}), 0)
-        - coalesce(sum(weight) filter (run_id <> {{ diagnosed('run') }}), 0)
+        max(elapsed_p50_ms) filter (run_id = {{ diagnosed_run() }}) as elapsed_p50_ms,
+        min(example) filter (run_id = {{ diagnosed_run() }}) as example,
+        min(first_at) filter (run_id = {{ diagnosed_run() }}) as first_at,
+        max(last_at) filter (run_id = {{ diagnosed_run() }}) as last_at,
+        coalesce(sum(weight) filter (run_id = {{ diagnosed_run() }}), 0)
+        - coalesce(sum(weight) filter (run_id <> {{ diagnosed_run() }}), 0)
         / greatest((select count(*) from baselines), 1) as growth,
     from every
     group by all

@@ -15,10 +15,10 @@ sides as (
 
     select
         components.*,
-        components.run_id = {{ diagnosed('run') }} as is_now,
+        components.run_id = {{ diagnosed_run() }} as is_now,
     from components
     where
-        run_id = {{ diagnosed('run') }}
+        run_id = {{ diagnosed_run() }}
         or run_id in (select baselines.run_id from baselines)
 
 ),

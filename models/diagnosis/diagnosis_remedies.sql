@@ -31,7 +31,7 @@ limits as (
 paces as (
 
     select * from {{ ref('host_pace') }}
-    where run_id = {{ diagnosed('run') }}
+    where run_id = {{ diagnosed_run() }}
 
 ),
 
@@ -39,7 +39,7 @@ efforts as (
 
     select * from {{ ref('resolver_effort') }}
     where
-        run_id = {{ diagnosed('run') }}
+        run_id = {{ diagnosed_run() }}
         or run_id in (select baselines.run_id from baselines)
 
 ),
@@ -47,14 +47,14 @@ efforts as (
 attempts as (
 
     select * from {{ ref('attempt_outcomes') }}
-    where run_id = {{ diagnosed('run') }}
+    where run_id = {{ diagnosed_run() }}
 
 ),
 
 intervals as (
 
     select * from {{ ref('breaker_intervals') }}
-    where run_id = {{ diagnosed('run') }}
+    where run_id = {{ diagnosed_run() }}
 
 ),
 
@@ -128,18 +128,18 @@ summed_resolvers as (
         causes.place,
         causes.topic,
         causes.resolver,
-        sum(efforts.attempts) filter (efforts.run_id = {{ diagnosed('run') }})::double
+        sum(efforts.attempts) filter (efforts.run_id = {{ diagnosed_run() }})::double
             as attempts_now,
-        sum(efforts.timeouts) filter (efforts.run_id = {{ diagnosed('run') }}) as timeouts_now,
-        sum(efforts.attempts) filter (efforts.run_id <> {{ diagnosed('run') }})
+        sum(efforts.timeouts) filter (efforts.run_id = {{ diagnosed_run() }}) as timeouts_now,
+        sum(efforts.attempts) filter (efforts.run_id <> {{ diagnosed_run() }})
             as attempts_before,
-        sum(efforts.timeouts) filter (efforts.run_id <> {{ diagnosed('run') }})
+        sum(efforts.timeouts) filter (efforts.run_id <> {{ diagnosed_run() }})
             as timeouts_before,
-        max(efforts.timeout_p50_ms) filter (efforts.run_id = {{ diagnosed('run') }})
+        max(efforts.timeout_p50_ms) filter (efforts.run_id = {{ diagnosed_run() }})
             as timeout_p50_ms,
-        max(efforts.success_p95_ms) filter (efforts.run_id = {{ diagnosed('run') }})
+        max(efforts.success_p95_ms) filter (efforts.run_id = {{ diagnosed_run() }})
             as success_p95_ms,
-        median(efforts.success_p95_ms) filter (efforts.run_id <> {{ diagnosed('run') }})
+        median(efforts.success_p95_ms) filter (efforts.run_id <> {{ diagnosed_run() }})
             as success_p95_before_ms,
     from causes
     inner join efforts on causes.resolver = efforts.resolver
@@ -200,7 +200,7 @@ orders as (
         count(*) as resolvers,
     from efforts
     where
-        run_id = {{ diagnosed('run') }}
+        run_id = {{ diagnosed_run() }}
         and resolver <> 'unknown'
         and mean_place is not null
 
@@ -514,8 +514,8 @@ wanted as (
         case
             when repeats_fetched > 0
                 then format(
-                    '{:,} of {:,} repeated requests were fetched again; 95 % of repeats come within '
-                    || '{:,.0f} s',
+                    '{:,} of {:,} repeated requests were fetched again; 95 % of repeats come '
+                    || 'within {:,.0f} s',
                     repeats_fetched::bigint,
                     repeats::bigint,
                     repeat_p95_s

@@ -99,7 +99,7 @@ joined as (
             verdicts.slo = values_before.slo
             and verdicts.scope = values_before.scope
             and verdicts.subject is not distinct from values_before.subject
-    where verdicts.run_id = {{ diagnosed('run') }}
+    where verdicts.run_id = {{ diagnosed_run() }}
 
 ),
 
@@ -112,7 +112,7 @@ judged as (
         case
             when value is null or measure_now is null then 'nothing'
             when measure_before is null then 'target'
-            when {{ diagnosed('against') }} <> 'previous' or status <> 'fail' then 'runs'
+            when {{ diagnosed_against() }} <> 'previous' or status <> 'fail' then 'runs'
             when
                 worse_sign * (measure_now - measure_before)
                 < {{ var('diagnosis_least_explained') }}

@@ -1,7 +1,7 @@
 """Crawls of several hundred artifacts, good ones and such as went wrong in one known way.
 
 A small model of a crawler: resolvers that are asked one after the other, their hosts, a cache, a
-limiter and breakers. The same seed gives the same rows; another seed gives the noise of another day.
+limiter and breakers. A seed gives the same rows each time, another one the noise of another day.
 """
 
 from __future__ import annotations
@@ -159,7 +159,8 @@ class _Recording:
                 break
         self.add(
             "downloads", ts + 0.1, f"w{number}", f"a{number}",
-            json.dumps({"resolver_name": delivered or name}), "ab" * 32 if delivered else None, f"{number}.pdf" if delivered else None, 1 << 20,
+            json.dumps({"resolver_name": delivered or name}),
+            "ab" * 32 if delivered else None, f"{number}.pdf" if delivered else None, 1 << 20,
             "download",
         )  # fmt: skip
         self.now += 1.0
