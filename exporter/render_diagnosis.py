@@ -104,7 +104,8 @@ def _values(symptom: Row) -> str:
     text = f"{value}, target {sign} {amount(symptom['target'], unit)}"
     if symptom["value_before"] is None or symptom["value"] is None:
         return f"{text}; no value to compare with"
-    return f"{text}; {amount(symptom['value_before'], unit)} before: {_signed(symptom['change'], unit)}"
+    before = amount(symptom["value_before"], unit)
+    return f"{text}; {before} before: {_signed(symptom['change'], unit)}"
 
 
 def _measure(symptom: Row) -> str:
@@ -210,11 +211,8 @@ def print_storage(found: Storage) -> None:
         out.print(
             Text.assemble((printable(file.path), "bold"), "  ", (word, style)), soft_wrap=True
         )
-        out.print(
-            _indented(
-                f"{size(file.size_bytes)}, limit {size(found.limit_bytes)}; WAL {size(file.wal_bytes)}"
-            )
-        )
+        sizes = (file.size_bytes, found.limit_bytes, file.wal_bytes)
+        out.print(_indented("{}, limit {}; WAL {}".format(*map(size, sizes))))
         _heading(out, "Rows by table")
         out.print(_table([(f"{row['rows']:,}", row["table_name"]) for row in file.tables]))
         _heading(out, "Largest runs")
