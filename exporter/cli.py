@@ -15,6 +15,7 @@ from exporter import (
     __version__,
     archive,
     backup,
+    diagnose,
     doctor,
     gate,
     jsonl,
@@ -324,6 +325,7 @@ def serve(
 
 app.command(epilog=jsonl.EXAMPLE)(jsonl.load_jsonl)
 app.command(epilog=archive.EXAMPLE)(archive.archive)
+app.command(epilog=diagnose.EXAMPLE)(diagnose.diagnose)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=backup.EXAMPLE)(backup.backup)
 app.command(epilog=restore.EXAMPLE)(restore.restore)

@@ -1,4 +1,4 @@
-"""One run's answers straight from its file: the compiled models over the rows of that run.
+"""A run's answers straight from its file: the compiled models over the rows of that run.
 
 Nothing is stored and dbt is not imported, which is what lets an answer about a file never seen
 come back in a fraction of a second.
@@ -22,20 +22,31 @@ import duckdb
 
 from exporter import warehouse
 from exporter.archive_notes import note_of
-from exporter.direct_find import Found, NoSuchRun, RunsByModels, find, runs_of_file
+from exporter.direct_find import (
+    Found,
+    NoSuchRun,
+    RunsByModels,
+    chosen,
+    find,
+    latest_runs,
+    runs_of_file,
+)
 from exporter.direct_read import raw_views, reading
 from exporter.errors import ModelError, SourceError, one_line
 from exporter.loader import CHUNK_FILES, unreadable
 from exporter.paths import warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, TELEMETRY, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
-from exporter.results import SAMPLES_MODEL, SUMMARY_MODELS
+from exporter.results import DIAGNOSIS_MODELS, SAMPLES_MODEL, SUMMARY_MODELS
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
-_FORMAT = 3
+_FORMAT = 4
 #: What the names of raw relations begin with among the things that a model depends on.
 _RAW = "raw."
+
+#: Given a run and all runs of the sources, the latest first, returns those to read beside it.
+Beside = Callable[[Found, Sequence[Found]], Sequence[Found]]
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,12 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
 
 @contextmanager
 def opened(
-    names: Sequence[str], run: str, compiled_models: Path, wanted: Sequence[str]
+    names: Sequence[str],
+    run: str,
+    compiled_models: Path,
+    wanted: Sequence[str],
+    beside: Beside | None = None,
+    over: Sequence[str] = (),
 ) -> Iterator[Direct]:
     """Read one run out of the named sources and build the wanted models over it.
 
@@ -99,6 +115,8 @@ def opened(
         run: a run id, or ``latest``: the run whose events are the latest.
         compiled_models: the file that `compiled` returned.
         wanted: names of the models to build, with all that they need.
+        beside: chooses runs whose rows are read too, to compare with; by default none.
+        over: views to build over the wanted models, which read nothing else.
 
     Raises:
         SourceError: not one source could be read, or they hold no run at all.
@@ -112,10 +130,10 @@ def opened(
         if not probe.sources:
             raise SourceError(unreadable(names, skipped))
         by_models = partial(_runs_by_models, models)
-        found = _found(connection, probe.sources, run, by_models, skipped)
-        with reading(connection, found, models.raw_columns(wanted)) as underway:
+        found, runs = _found(connection, probe.sources, run, by_models, beside, skipped)
+        with reading(connection, runs, models.raw_columns(wanted)) as underway:
             try:
-                models.build(connection, wanted, underway=underway)
+                models.build(connection, [*wanted, *over], underway=underway)
             except ENGINE_ERRORS as error:
                 where = found.source.path
                 raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
@@ -127,23 +145,31 @@ def _found(
     sources: Sequence[Source],
     run: str,
     by_models: RunsByModels,
+    beside: Beside | None,
     skipped: list[Skipped],
-) -> Found:
-    """Find a run, also where the files say that it was archived; as in `find`."""
+) -> tuple[Found, list[Found]]:
+    """Find a run, also where the files say that it was archived, and those to be read with it."""
+    known: list[Found] = []
     try:
-        found = find(connection, sources, run, by_models, skipped)
+        if beside is None:
+            found = find(connection, sources, run, by_models, skipped)
+        else:
+            known = latest_runs(connection, sources, by_models, skipped)
+            found = chosen(known, sources, run)
     except (NoSuchRun, SourceError) as missing:
         notes = [note for s in sources if (note := note_of(connection, s, run)) is not None]
         if not notes:
             raise
         try:
-            return Found(notes[0].source(), run)
+            found = Found(notes[0].source(), run)
         except SourceError as unread:
             raise NoSuchRun(str(unread)) from missing
-    note = note_of(connection, found.source, found.run_id)
-    if note is not None and not found.beside:
-        found.beside.append(note.source())  # the file has but a part of the run
-    return found
+    runs = [found, *(beside(found, known) if beside is not None else ())]
+    for each in runs:
+        note = note_of(connection, each.source, each.run_id)
+        if note is not None and not each.beside:
+            each.beside.append(note.source())  # the file has but a part of the run
+    return found, runs
 
 
 def runs_of(
@@ -199,7 +225,7 @@ def _with_columns(text: str) -> str:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
             connection.execute(f"create table lake.raw.{table} ({columns})")
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
-        answers = (*SUMMARY_MODELS, SAMPLES_MODEL)
+        answers = dict.fromkeys((*SUMMARY_MODELS, SAMPLES_MODEL, *DIAGNOSIS_MODELS))
         Models(text).build(connection, answers, only_views=True)
         content["columns"] = {}
         for model in answers:

@@ -96,10 +96,18 @@ def find(
         in_files = [found for found in holders if found.source.archived is None]
         if len(in_files or holders) == 1:
             return _with_archives((in_files or holders)[0], sources)
-    everything = _latest_runs(connection, sources, runs_by_models, skipped)
+    return chosen(latest_runs(connection, sources, runs_by_models, skipped), sources, run)
+
+
+def chosen(everything: Sequence[Found], sources: Sequence[Source], run: str) -> Found:
+    """Return the run that is meant, of those that `latest_runs` returned.
+
+    Raises:
+        NoSuchRun: it is not among them.
+    """
     for found in everything:
         if run in ("latest", found.run_id):
-            return _with_archives(found, sources)
+            return found
     raise NoSuchRun(
         f"run {run!r} is not in {_names(sources)} "
         f"({len(everything)} runs; the latest is {everything[0].run_id!r})"
@@ -112,7 +120,7 @@ def _with_archives(found: Found, sources: Sequence[Source]) -> Found:
     return found
 
 
-def _latest_runs(
+def latest_runs(
     connection: duckdb.DuckDBPyConnection,
     sources: Sequence[Source],
     runs_by_models: RunsByModels,
@@ -132,7 +140,7 @@ def _latest_runs(
         known = by_run.setdefault(found.run_id, found)
         if known.source.archived is not None and found.source.archived is None:
             by_run[found.run_id] = replace(found, latest=known.latest)
-    return list(by_run.values())
+    return [_with_archives(found, sources) for found in by_run.values()]
 
 
 def _names(sources: Sequence[Source]) -> str:

@@ -1,4 +1,4 @@
-"""The rows of one run out of its file, into memory, as the raw relations."""
+"""The rows of a run, or of several, out of their files, into memory, as the raw relations."""
 
 from __future__ import annotations
 
@@ -32,13 +32,15 @@ _SPLIT_ROWS = 20_000
 
 @contextmanager
 def reading(
-    connection: duckdb.DuckDBPyConnection, found: Found, wanted: Mapping[str, Collection[str]]
+    connection: duckdb.DuckDBPyConnection,
+    runs: Sequence[Found],
+    wanted: Mapping[str, Collection[str]],
 ) -> Iterator[list[tuple[str, Future[None]]]]:
-    """Have threads copy one run's rows into memory, as the raw relations, the cheapest way.
+    """Have threads copy the rows of runs into memory, as the raw relations, the cheapest way.
 
     Args:
-        connection: has the file attached and ``lake.raw.source_files`` made.
-        found: the run, and what the search learnt about it.
+        connection: has the files attached and ``lake.raw.source_files`` made.
+        runs: the runs, each once, and what the search learnt about them.
         wanted: per table the columns to read; the others are NULL.
 
     Yields:
@@ -46,25 +48,29 @@ def reading(
         when one of its pieces is in; it raises SourceError where the file cannot be read. Leaving
         the block waits for all of them.
     """
+    sources = list({s.file_id: s for found in runs for s in (found.source, *found.beside)}.values())
     marks = ", ".join("?" for _ in range(2 + len(CAPABILITIES)))
     connection.execute("delete from lake.raw.source_files")
-    for source in (found.source, *found.beside):
+    for source in sources:
         connection.execute(
             f"insert into lake.raw.source_files values ({marks})",
             [source.file_id, source.path, *source.capabilities().values()],
         )
-    if found.source.archived is not None or found.beside:
+    if any(source.archived is not None for source in sources):
         for table in TABLES:
-            _read_archived(connection, found, table, wanted.get(table, ()))
+            _read_archived(connection, runs, table, wanted.get(table, ()))
         yield []
         return
-    given = {"file_id": literal(found.source.file_id), "load_id": "1"}
-    with _Readers(connection, found) as readers:
+    given = {"load_id": "1"}
+    if len(sources) == 1:  # the usual case: no need to keep it row by row
+        given["file_id"] = literal(sources[0].file_id)
+    with _Readers(connection, sources) as readers:
         futures: list[tuple[str, Future[None]]] = []
         for table in TABLES:
-            columns = _make_relation(connection, table, wanted.get(table, ()), given)
-            for part in _parts(connection, found, table):
-                futures.append((table, readers.submit(table, part, columns)))
+            columns = _make_relation(connection, table, {*wanted.get(table, ()), "file_id"}, given)
+            for found in runs:
+                for part in _parts(connection, found, table):
+                    futures.append((table, readers.submit(found, table, part, columns)))
         yield futures
 
 
@@ -85,21 +91,24 @@ def raw_views(connection: duckdb.DuckDBPyConnection, source: Source, typed: bool
 
 
 def _read_archived(
-    connection: duckdb.DuckDBPyConnection, found: Found, table: str, wanted: Collection[str]
+    connection: duckdb.DuckDBPyConnection,
+    runs: Sequence[Found],
+    table: str,
+    wanted: Collection[str],
 ) -> None:
     """Make the raw relation of a table of which rows are in archives; a file's rows go first."""
-    needed = {"id", "defect", "file_id", *UPSERTED.get(table, ())}
-    columns = _make_relation(connection, table, {*wanted, *needed}, {"load_id": "1"})
-    of_file = [name for name in columns if name != "file_id"]
-    if found.source.archived is None:
-        for part in _parts(connection, found, table):
-            _read_part(connection, found.source.alias, found, table, part, of_file)
-        connection.execute(
-            f"update lake.raw.{table}_rows set file_id = {literal(found.source.file_id)}"
-        )
     names = UPSERTED.get(table, ("id",))
-    same = " and ".join(["true", *(f"old.{n} is not distinct from new.{n}" for n in names)])
-    for source in (found.source, *found.beside):
+    needed = {"run_id", "defect", "file_id", *names}
+    columns = _make_relation(connection, table, {*wanted, *needed}, {"load_id": "1"})
+    for found in runs:
+        if found.source.archived is None:
+            for part in _parts(connection, found, table):
+                _read_part(connection, found.source.alias, found, table, part, columns)
+    of_file = ", ".join(name for name in columns if name != "file_id")
+    same = " and ".join(
+        f"old.{name} is not distinct from new.{name}" for name in ("run_id", *names, "defect")
+    )
+    for source in (source for found in runs for source in (found.source, *found.beside)):
         run = source.archived
         if run is None or table not in run.tables:
             continue
@@ -107,10 +116,10 @@ def _read_archived(
         try:
             archived.check(source.path, run, [table])
             connection.execute(
-                f"insert into lake.raw.{table}_rows by name select {', '.join(of_file)}, "
+                f"insert into lake.raw.{table}_rows by name select {of_file}, "
                 f"{literal(source.file_id)} as file_id from ({select}) as new "
                 f"where not exists (select 1 from lake.raw.{table}_rows as old "
-                f"where {same} and old.defect is not distinct from new.defect)"
+                f"where {same})"
             )
         except (*ENGINE_ERRORS, ArchiveDamaged) as error:
             raise SourceError(
@@ -159,40 +168,45 @@ def _is_large_part(extent: Extent) -> bool:
 
 
 class _Readers:
-    """Two threads, each with a connection of its own to DuckDB and to the SQLite file."""
+    """Two threads, each with a connection of its own to DuckDB and to the SQLite files."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, found: Found) -> None:
-        self._connection, self._found = connection, found
+    def __init__(self, connection: duckdb.DuckDBPyConnection, sources: Sequence[Source]) -> None:
+        self._connection, self._sources = connection, sources
         self._pool = ThreadPoolExecutor(2)
         self._free: list[tuple[duckdb.DuckDBPyConnection, str]] = []
 
     def __enter__(self) -> _Readers:
-        source = self._found.source
-        file = self._connection.execute(
-            "select path from duckdb_databases() where database_name = ?", [source.alias]
-        ).fetchone()
-        if file is None:
-            raise SourceError(f"{source.path} is no longer attached")
-        self._connection.execute(f"attach {literal(file[0])} as second (type sqlite, read_only)")
-        for alias in (source.alias, "second"):
+        for source in self._sources:
+            file = self._connection.execute(
+                "select path from duckdb_databases() where database_name = ?", [source.alias]
+            ).fetchone()
+            if file is None:
+                raise SourceError(f"{source.path} is no longer attached")
+            self._connection.execute(
+                f"attach {literal(file[0])} as second_{source.alias} (type sqlite, read_only)"
+            )
+        for prefix in ("", "second_"):
             cursor = self._connection.cursor()
             warehouse.configure_cursor(cursor)
-            self._free.append((cursor, alias))
+            self._free.append((cursor, prefix))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
-        for cursor, _alias in self._free:
+        for cursor, _prefix in self._free:
             cursor.close()
-        self._connection.execute("detach second")
+        for source in self._sources:
+            self._connection.execute(f"detach second_{source.alias}")
 
-    def submit(self, table: str, part: Extent | None, columns: Sequence[str]) -> Future[None]:
+    def submit(
+        self, found: Found, table: str, part: Extent | None, columns: Sequence[str]
+    ) -> Future[None]:
         """Have one of the threads read the run's rows of one piece of a table."""
 
         def work() -> None:
-            mine = self._free.pop()
+            cursor, prefix = mine = self._free.pop()
             try:
-                _read_part(*mine, self._found, table, part, columns)
+                _read_part(cursor, f"{prefix}{found.source.alias}", found, table, part, columns)
             finally:
                 self._free.append(mine)
 
@@ -209,11 +223,14 @@ def _read_part(
 ) -> None:
     """Copy the run's rows of one piece of a table, the fastest way that its values bear."""
     last: Exception | None = None
+    shown = ", ".join(
+        f"{literal(found.source.file_id)} as file_id" if name == "file_id" else name
+        for name in columns
+    )
     for select in _selects(alias, found, table, part, columns):
         try:
             cursor.execute(
-                f"insert into lake.raw.{table}_rows by name "
-                f"select {', '.join(columns)} from ({select})"
+                f"insert into lake.raw.{table}_rows by name select {shown} from ({select})"
             )
             return
         except ENGINE_ERRORS as error:

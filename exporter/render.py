@@ -13,7 +13,8 @@ from typing import Any
 
 from exporter.results import Row, Summary, iso
 
-_STATUS = {
+#: What each status is called for people, and its style.
+STATUS = {
     "pass": ("✓ pass", "green"),
     "fail": ("✗ fail", "bold red"),
     "no_data": ("– no data", "yellow"),
@@ -175,14 +176,14 @@ def _verdicts(slos: Sequence[Row], columns: Sequence[str]) -> Any:
         # names are the last to be cut
         table.add_column(name, justify="left" if left else "right", no_wrap=name != "scope")
     for slo in slos:
-        text, style = _STATUS[slo["status"]]
+        text, style = STATUS[slo["status"]]
         subject = f" {printable(slo['subject'])}" if slo["subject"] else ""
         cells = (
             slo["slo"],
             Text(_SCOPES[slo["scope"]] + subject, overflow="fold"),
             Text(text, style=style),
-            _amount(slo["value"], slo["unit"]),
-            f"{'≥' if slo['comparator'] == '>=' else '≤'} {_amount(slo['target'], slo['unit'])}",
+            amount(slo["value"], slo["unit"]),
+            f"{'≥' if slo['comparator'] == '>=' else '≤'} {amount(slo['target'], slo['unit'])}",
             Text(_distance(slo), style=style if slo["status"] == "fail" else ""),
             f"{slo['sample_size']:,.0f}",
         )
@@ -202,7 +203,7 @@ def print_runs(rows: Sequence[Row]) -> None:
         table.add_column(name, justify="right" if is_number else "left")
     for row in rows:
         status = "pass" if row["has_passed"] else "fail"
-        text, style = _STATUS[status]
+        text, style = STATUS[status]
         if status == "fail":
             text += f" ({row['slos_failed']})"
         table.add_row(
@@ -210,7 +211,7 @@ def print_runs(rows: Sequence[Row]) -> None:
             _moment(row["started_at"]),
             _length(row["length_s"]) + ("" if row["is_finished"] else " …"),
             f"{row['artifacts']:,}",
-            _amount(row["yield_pct"], "%"),
+            amount(row["yield_pct"], "%"),
             Text(text, style=style),
         )
     console_out().print(table)
@@ -248,7 +249,7 @@ def _print_worst_hosts(console: Any, summary: Summary) -> None:
         table.add_column(name, justify="right" if index else "left")
     for host in worst:
         counts = [f"{host[c]:,.0f}" for c in ("network_requests", *trouble, "retries")]
-        table.add_row(Text(printable(host["host"])), *counts, _amount(host["latency_p95_ms"], "ms"))
+        table.add_row(Text(printable(host["host"])), *counts, amount(host["latency_p95_ms"], "ms"))
     console.print(table)
 
 
@@ -275,7 +276,8 @@ def _cell(value: Any) -> tuple[str, bool]:
     return printable(str(value)), False
 
 
-def _amount(value: float | None, unit: str) -> str:
+def amount(value: float | None, unit: str) -> str:
+    """Return a value with its unit, for people."""
     if value is None:
         return "–"
     if unit == "%":
@@ -293,7 +295,7 @@ def _distance(slo: Row) -> str:
     word = "to spare" if slo["distance"] > 0 else "over" if slo["comparator"] == "<=" else "short"
     unit = "points" if slo["unit"] == "%" else slo["unit"]
     amount = abs(slo["distance"])
-    text = f"{amount:,.2f} {unit}" if unit == "points" else _amount(amount, unit)
+    text = f"{amount:,.2f} {unit}" if unit == "points" else amount(amount, unit)
     return f"{text} {word}"
 
 

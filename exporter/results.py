@@ -20,6 +20,18 @@ SUMMARY_MODELS = (
     "rejected_rows",
     "recorder_health",
 )
+#: The models that a diagnosis reads; its own views are built over them.
+DIAGNOSIS_MODELS = (
+    "diagnosis_components",
+    "run_inventory",
+    "slo_verdicts",
+    "attempt_outcomes",
+    "host_responses",
+    "resolver_effort",
+    "host_pace",
+    "breaker_intervals",
+    "limiter_blocks",
+)
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
 

@@ -1,0 +1,154 @@
+"""The command that says why a run misses its SLOs, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from exporter.errors import TelemetryError, UsageError
+from exporter.progress import progress
+
+if TYPE_CHECKING:
+    from exporter.diagnosis import Diagnosis
+    from exporter.sources import Skipped
+
+EXAMPLE: Final = (
+    "Example: docstokg-telemetry diagnose yield --db manifest.sqlite3 --run latest "
+    "--against last-week"
+)
+
+
+class Topic(StrEnum):
+    """What may be wrong; each has a runbook of its name."""
+
+    yield_ = "yield"
+    ttfp = "ttfp"
+    breaker = "breaker"
+    rate_limit = "rate-limit"
+    cache = "cache"
+    corruption = "corruption"
+    storage = "storage"
+
+
+def diagnose(
+    topic: Annotated[
+        Topic | None,
+        typer.Argument(help="What to look at; without it, every SLO that the run misses."),
+    ] = None,
+    db: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--db",
+            metavar="FILE|DIR|GLOB",
+            help="Telemetry of the crawler; may be repeated; quote a glob; without it, "
+            "DOCSTOKG_TELEMETRY_DB_PATH, else the warehouse.",
+        ),
+    ] = None,
+    run: Annotated[str, typer.Option("--run", help="A run id, or latest.")] = "latest",
+    against: Annotated[
+        str,
+        typer.Option(
+            "--against",
+            metavar="RUN|last-week",
+            help="What to compare with: a run, or the runs that ended in the week before it; "
+            "by default the run before it.",
+        ),
+    ] = "previous",
+    output_format: Annotated[
+        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
+    ] = "text",
+    project_dir: Annotated[
+        Path | None, typer.Option("--project-dir", help="Your own copy of the dbt project.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show what dbt and DuckDB say, on stderr.")
+    ] = False,
+) -> None:
+    """Say what is wrong with a run, which resolver, host or breaker explains it, and the remedy.
+
+    Exit code 0: no SLO that was looked at is missed; 1: one is.
+    """
+    if output_format not in {"text", "json"}:
+        raise UsageError("--output-format is text or json")
+    if not against:
+        raise UsageError("--against is empty: name a run, or last-week")
+    names = _names(db)
+    if topic is Topic.storage:
+        raise typer.Exit(_storage(names, output_format, project_dir, verbose))
+    found = _diagnose(names, run, against, topic and topic.value, project_dir, verbose)
+    _complain(found.skipped)
+    if output_format == "json":
+        from exporter.render import print_json
+
+        print_json(found.as_json())
+    else:
+        from exporter.render_diagnosis import print_diagnosis
+
+        print_diagnosis(found)
+    raise typer.Exit(0 if found.is_good else 1)
+
+
+def _names(db: list[str] | None) -> list[str]:
+    if db and not all(db):
+        raise UsageError("--db is empty: name a file, a folder or a quoted glob")
+    named = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
+    return list(db) if db else [named] if named else []
+
+
+def _diagnose(
+    names: list[str],
+    run: str,
+    against: str,
+    topic: str | None,
+    project_dir: Path | None,
+    verbose: bool,
+) -> Diagnosis:
+    """Diagnose a run from its file; from the warehouse if no file is named or has it."""
+    from exporter import diagnosis
+    from exporter.direct_find import NoSuchRun
+
+    if not names:
+        return diagnosis.from_warehouse(run, against, topic)
+    compiled = _compiled(project_dir, verbose)
+    try:
+        return diagnosis.from_files(names, run, against, topic, compiled)
+    except NoSuchRun as missing:
+        try:
+            return diagnosis.from_warehouse(run, against, topic)
+        except TelemetryError:
+            raise missing from None
+
+
+def _compiled(project_dir: Path | None, verbose: bool) -> Path:
+    from exporter import direct
+    from exporter.paths import project_dir as find_project
+
+    with progress("compiling", verbose) as (say, _):
+        return direct.compiled(find_project(project_dir), say, verbose)
+
+
+def _storage(names: list[str], output_format: str, project_dir: Path | None, verbose: bool) -> int:
+    """Say how large the files are and what grows in them; return the exit code."""
+    from exporter import diagnose_storage
+
+    found = diagnose_storage.measure(names, _compiled(project_dir, verbose))
+    _complain(found.skipped)
+    if output_format == "json":
+        from exporter.render import print_json
+
+        print_json(found.as_json())
+    else:
+        from exporter.render_diagnosis import print_storage
+
+        print_storage(found)
+    return 0 if found.is_good else 1
+
+
+def _complain(skipped: Sequence[Skipped]) -> None:
+    for skip in skipped:
+        typer.echo(f"skipped {skip.path}: {skip.reason}", err=True)

@@ -1,0 +1,128 @@
+-- What made a measure worse, the worst first, by the dimension that its measure names.
+with contributions as (
+
+    select * from {{ ref('diagnosis_contributions') }}
+
+),
+
+symptoms as (
+
+    select * from {{ ref('diagnosis_symptoms') }}
+
+),
+
+measures as (
+
+    select * from {{ ref('diagnosis_measures') }}
+
+),
+
+worsening as (
+
+    select
+        contributions.*,
+        symptoms.compared_with,
+        symptoms.scale,
+        measures.told_rate,
+        measures.told_share,
+        case
+            when contributions.dimension = 'resolver' and contributions.part = 'segment'
+                then contributions.segment
+        end as resolver,
+        case
+            when contributions.scope = 'run_host' then contributions.subject
+            when contributions.dimension = 'host' then contributions.segment
+        end as host,
+        case
+            when contributions.scope = 'run_role' then contributions.subject
+            when contributions.dimension = 'role' then contributions.segment
+        end as role,
+    from contributions
+    inner join symptoms
+        on
+            contributions.slo = symptoms.slo
+            and contributions.scope = symptoms.scope
+            and contributions.subject is not distinct from symptoms.subject
+            and contributions.dimension = symptoms.dimension
+    inner join measures
+        on
+            contributions.slo = measures.slo
+            and contributions.scope = measures.scope
+    where
+        contributions.part <> 'allowance'
+        and contributions.worsening > 1e-9
+
+),
+
+worded as (
+
+    select
+        *,
+        coalesce(
+            format('{:.1f} %', coalesce(rate_now_pct, rate_before_pct)), 'an unknown part'
+        ) as rate_text,
+        case
+            when rate_before_pct is null then 'not asked before'
+            when compared_with = 'target'
+                then format('{:.1f} % would meet the target', rate_before_pct)
+            else format('{:.1f} % before', rate_before_pct)
+        end as rate_before_text,
+        case
+            when scale = 100 then format('{:.1f} %', share_now_pct)
+            else format('{:.1f}', scale * share_now_pct / 100)
+        end as share_text,
+        case
+            when share_before_pct is null then 'nothing to compare with'
+            when scale = 100 then format('{:.1f} % before', share_before_pct)
+            else format('{:.1f} before', scale * share_before_pct / 100)
+        end as share_before_text,
+    from worsening
+
+),
+
+final as (
+
+    select
+        topic,
+        slo,
+        scope,
+        subject,
+        dimension,
+        part,
+        segment,
+        resolver,
+        host,
+        role,
+        contribution,
+        within_effect,
+        mix_effect,
+        worsening,
+        contribution / nullif(total_change, 0) as share_of_change,
+        rate_now_pct,
+        rate_before_pct,
+        case
+            when part = 'depth'
+                then format(
+                    '{:.2f} were asked per artifact ({:.2f} before)',
+                    share_now_pct / 100,
+                    share_before_pct / 100
+                )
+            else format(
+                case
+                    when told_rate is null or abs(mix_effect) > abs(within_effect) then told_share
+                    else told_rate
+                end,
+                segment,
+                rate_text,
+                format('{:,.0f}', coalesce(denominator_now, 0)),
+                rate_before_text,
+                share_text,
+                share_before_text
+            )
+        end as sentence,
+        place,
+    from worded
+
+)
+
+select * from final

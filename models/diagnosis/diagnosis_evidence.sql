@@ -1,0 +1,247 @@
+-- The rows behind a cause: what was recorded of its resolver, host or breaker, and how often.
+with causes as (
+
+    select * from {{ ref('diagnosis_causes') }}
+    where place <= {{ var('diagnosis_causes_explained') }}
+
+),
+
+baselines as (
+
+    select run_id from {{ ref('diagnosis_baselines') }}
+
+),
+
+attempts as (
+
+    select * from {{ ref('attempt_outcomes') }}
+    where
+        run_id = {{ diagnosed_run() }}
+        or run_id in (select baselines.run_id from baselines)
+
+),
+
+responses as (
+
+    select * from {{ ref('host_responses') }}
+    where
+        run_id = {{ diagnosed_run() }}
+        or run_id in (select baselines.run_id from baselines)
+
+),
+
+intervals as (
+
+    select * from {{ ref('breaker_intervals') }}
+    where run_id = {{ diagnosed_run() }}
+
+),
+
+limiter as (
+
+    select * from {{ ref('limiter_blocks') }}
+    where
+        run_id = {{ diagnosed_run() }}
+        or run_id in (select baselines.run_id from baselines)
+
+),
+
+of_attempts as (
+
+    select
+        causes.topic,
+        causes.slo,
+        causes.scope,
+        causes.subject,
+        causes.segment,
+        'attempt_outcomes' as found_in,
+        concat_ws(', ', attempts.outcome, 'HTTP ' || attempts.status, attempts.reason) as what,
+        attempts.run_id,
+        attempts.attempts::double as amount,
+        attempts.elapsed_p50_ms,
+        attempts.example_artifact as example,
+        attempts.first_at,
+        attempts.last_at,
+        if(causes.topic = 'ttfp', attempts.attempts * attempts.elapsed_p50_ms, attempts.attempts)
+            as weight,
+    from causes
+    inner join attempts on causes.resolver = attempts.resolver
+    where causes.topic = 'ttfp' or attempts.outcome <> 'success'
+
+),
+
+of_responses as (
+
+    select
+        causes.topic,
+        causes.slo,
+        causes.scope,
+        causes.subject,
+        causes.segment,
+        'host_responses' as found_in,
+        concat_ws(
+            ', ',
+            responses.role,
+            responses.answer,
+            'HTTP ' || responses.status,
+            responses.error,
+            'Retry-After ' || responses.retry_after_p50_s::decimal(18, 1) || ' s'
+        ) as what,
+        responses.run_id,
+        responses.requests as amount,
+        responses.elapsed_p50_ms,
+        null as example,
+        responses.first_at,
+        responses.last_at,
+        responses.requests as weight,
+    from causes
+    inner join responses
+        on
+            causes.host = responses.host
+            and (causes.role is null or causes.role = responses.role)
+    where
+        case causes.slo
+            when 'http_429_pct' then responses.status = 429
+            when 'breaker_opens_per_hour'
+                then
+                    responses.answer = 'exception'
+                    or responses.status = 429
+                    or responses.status between 500 and 599
+            when 'cache_hit_pct' then responses.role = 'metadata'
+            else false
+        end
+
+),
+
+of_limiter as (
+
+    select
+        causes.topic,
+        causes.slo,
+        causes.scope,
+        causes.subject,
+        causes.segment,
+        'limiter_blocks' as found_in,
+        format(
+            '{} decisions, {} blocked, longest delay {} ms',
+            limiter.decisions,
+            limiter.blocks,
+            coalesce(round(limiter.longest_delay_ms)::bigint::varchar, '–')
+        ) as what,
+        limiter.run_id,
+        limiter.blocks::double as amount,
+        limiter.delay_ms / limiter.decisions as elapsed_p50_ms,
+        null as example,
+        null as first_at,
+        null as last_at,
+        limiter.blocks as weight,
+    from causes
+    inner join limiter
+        on
+            causes.host = limiter.host
+            and causes.role = limiter.role
+    where
+        causes.slo = 'rate_delay_p95_ms'
+        and limiter.run_id = {{ diagnosed_run() }}
+
+),
+
+of_intervals as (
+
+    select
+        causes.topic,
+        causes.slo,
+        causes.scope,
+        causes.subject,
+        causes.segment,
+        'breaker_intervals' as found_in,
+        format(
+            'breaker open for {:.0f} s at the median, {:.0f} s at most',
+            median(intervals.seconds_open),
+            max(intervals.seconds_open)
+        ) as what,
+        {{ diagnosed_run() }} as run_id,
+        count(*)::double as amount,
+        null as elapsed_p50_ms,
+        null as example,
+        min(intervals.opened_at) as first_at,
+        max(intervals.opened_at) as last_at,
+        count(*) as weight,
+    from causes
+    inner join intervals on causes.host = intervals.host
+    where
+        causes.slo = 'breaker_opens_per_hour'
+        and causes.place = 1
+        and intervals.seconds_open is not null
+    group by causes.topic, causes.slo, causes.scope, causes.subject, causes.segment
+
+),
+
+every as (
+
+    from of_attempts
+    union all
+    from of_responses
+    union all
+    from of_limiter
+    union all
+    from of_intervals
+
+),
+
+compared as (
+
+    select
+        topic,
+        slo,
+        scope,
+        subject,
+        segment,
+        found_in,
+        what,
+        coalesce(sum(amount) filter (run_id = {{ diagnosed_run() }}), 0) as rows_now,
+        -- of one run, where several are compared
+        if(
+            (select count(*) from baselines) = 0,
+            null,
+            coalesce(sum(amount) filter (run_id <> {{ diagnosed_run() }}), 0)
+            / (select count(*) from baselines)
+        ) as rows_before,
+        max(elapsed_p50_ms) filter (run_id = {{ diagnosed_run() }}) as elapsed_p50_ms,
+        min(example) filter (run_id = {{ diagnosed_run() }}) as example,
+        min(first_at) filter (run_id = {{ diagnosed_run() }}) as first_at,
+        max(last_at) filter (run_id = {{ diagnosed_run() }}) as last_at,
+        coalesce(sum(weight) filter (run_id = {{ diagnosed_run() }}), 0)
+        - coalesce(sum(weight) filter (run_id <> {{ diagnosed_run() }}), 0)
+        / greatest((select count(*) from baselines), 1) as growth,
+    from every
+    group by all
+
+),
+
+final as (
+
+    select
+        topic,
+        slo,
+        scope,
+        subject,
+        segment,
+        found_in,
+        what,
+        rows_now,
+        rows_before,
+        elapsed_p50_ms,
+        example,
+        first_at,
+        last_at,
+        row_number() over (
+            partition by slo, scope, subject, segment
+            order by growth desc, rows_now desc, found_in asc, what asc
+        ) as place,
+    from compared
+    qualify place <= {{ var('diagnosis_evidence_rows') }}
+
+)
+
+select * from final

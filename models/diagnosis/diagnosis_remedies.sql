@@ -1,0 +1,595 @@
+-- What to do about a cause: the guide's remedies with values from what was measured, kept between
+-- the bounds of the seed remedy_limits. A remedy without a value has none to give.
+with causes as (
+
+    select * from {{ ref('diagnosis_causes') }}
+    where
+        place <= {{ var('diagnosis_causes_explained') }}
+        -- what explains a small part needs no remedy of its own
+        and (place = 1 or share_of_change >= {{ var('diagnosis_least_share') }})
+
+),
+
+symptoms as (
+
+    select * from {{ ref('diagnosis_symptoms') }}
+
+),
+
+baselines as (
+
+    select run_id from {{ ref('diagnosis_baselines') }}
+
+),
+
+limits as (
+
+    select * from {{ ref('remedy_limits') }}
+
+),
+
+paces as (
+
+    select * from {{ ref('host_pace') }}
+    where run_id = {{ diagnosed_run() }}
+
+),
+
+efforts as (
+
+    select * from {{ ref('resolver_effort') }}
+    where
+        run_id = {{ diagnosed_run() }}
+        or run_id in (select baselines.run_id from baselines)
+
+),
+
+attempts as (
+
+    select * from {{ ref('attempt_outcomes') }}
+    where run_id = {{ diagnosed_run() }}
+
+),
+
+intervals as (
+
+    select * from {{ ref('breaker_intervals') }}
+    where run_id = {{ diagnosed_run() }}
+
+),
+
+summed_hosts as (
+
+    select
+        causes.slo,
+        causes.scope,
+        causes.subject,
+        causes.segment,
+        causes.place,
+        causes.topic,
+        causes.host,
+        causes.role,
+        causes.rate_now_pct,
+        sum(paces.network_requests) as network_requests,
+        sum(paces.requests_per_s) as requests_per_s,
+        sum(paces.http_429_requests) as http_429_requests,
+        sum(paces.failed_requests) as failed_requests,
+        max(paces.retry_after_p50_s) as retry_after_p50_s,
+        sum(paces.repeats) as repeats,
+        sum(paces.repeats_fetched) as repeats_fetched,
+        max(paces.repeat_p95_s) as repeat_p95_s,
+        sum(paces.urls) as urls,
+    from causes
+    inner join paces
+        on
+            causes.host = paces.host
+            and (causes.role is null or causes.role = paces.role)
+            and (causes.slo <> 'cache_hit_pct' or paces.role = 'metadata')
+    group by all
+
+),
+
+of_hosts as (
+
+    select
+        *,
+        http_429_requests / nullif(network_requests, 0) as part_429,
+        (http_429_requests + failed_requests) / nullif(network_requests, 0) as part_failed,
+    from summed_hosts
+
+),
+
+of_breakers as (
+
+    select
+        of_hosts.*,
+        symptoms.target,
+        count(*) as openings,
+        median(intervals.seconds_open) as open_p50_s,
+    from of_hosts
+    inner join symptoms
+        on
+            of_hosts.slo = symptoms.slo
+            and of_hosts.scope = symptoms.scope
+            and of_hosts.subject is not distinct from symptoms.subject
+    inner join intervals on of_hosts.host = intervals.host
+    where of_hosts.slo = 'breaker_opens_per_hour'
+    group by all
+
+),
+
+summed_resolvers as (
+
+    select
+        causes.slo,
+        causes.scope,
+        causes.subject,
+        causes.segment,
+        causes.place,
+        causes.topic,
+        causes.resolver,
+        sum(efforts.attempts) filter (efforts.run_id = {{ diagnosed_run() }})::double
+            as attempts_now,
+        sum(efforts.timeouts) filter (efforts.run_id = {{ diagnosed_run() }}) as timeouts_now,
+        sum(efforts.attempts) filter (efforts.run_id <> {{ diagnosed_run() }})
+            as attempts_before,
+        sum(efforts.timeouts) filter (efforts.run_id <> {{ diagnosed_run() }})
+            as timeouts_before,
+        max(efforts.timeout_p50_ms) filter (efforts.run_id = {{ diagnosed_run() }})
+            as timeout_p50_ms,
+        max(efforts.success_p95_ms) filter (efforts.run_id = {{ diagnosed_run() }})
+            as success_p95_ms,
+        median(efforts.success_p95_ms) filter (efforts.run_id <> {{ diagnosed_run() }})
+            as success_p95_before_ms,
+    from causes
+    inner join efforts on causes.resolver = efforts.resolver
+    group by all
+
+),
+
+of_resolvers as (
+
+    select
+        *,
+        timeouts_now / attempts_now as part_timeouts,
+        timeouts_before / attempts_before as part_timeouts_before,
+    from summed_resolvers
+
+),
+
+of_answers as (
+
+    select
+        causes.slo,
+        causes.scope,
+        causes.subject,
+        causes.segment,
+        sum(attempts.attempts) filter (
+            attempts.outcome <> 'success'
+            and (attempts.outcome = 'error' or attempts.status >= 500)
+        )::double as broken,
+        (sum(attempts.attempts) filter (attempts.outcome <> 'skipped'))::double as attempts,
+    from causes
+    inner join attempts on causes.resolver = attempts.resolver
+    group by all
+
+),
+
+retries as (
+
+    select max(most_retries) as most_retries from paces
+
+),
+
+-- The expected time to a success is least when resolvers are asked in the order of time per try
+-- divided by chance of success (Simon and Kadane 1975, "Optimal problem-solving search", Artificial
+-- Intelligence 6: 235). One that never succeeded goes last.
+orders as (
+
+    select
+        string_agg(resolver, ', ' order by mean_place asc, attempts desc, resolver asc)
+            as order_now,
+        string_agg(
+            resolver,
+            ', '
+            order by
+                successes = 0 or elapsed_mean_ms is null,
+                elapsed_mean_ms * attempts / nullif(successes, 0),
+                resolver
+        ) as order_proposed,
+        count(*) as resolvers,
+    from efforts
+    where
+        run_id = {{ diagnosed_run() }}
+        and resolver <> 'unknown'
+        and mean_place is not null
+
+),
+
+wanted as (
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
+        1 as turn,
+        'Lower the requests per second' as remedy,
+        'rps_lower' as setting,
+        host as applies_to,
+        requests_per_s as observed,
+        requests_per_s * (1 - part_429) as base,
+        null::varchar as proposed_text,
+        format(
+            '{:,.0f} of {:,.0f} network requests at {:.2f} a second were answered 429, so the host '
+            || 'grants about {:.2f} a second; a tenth less leaves room',
+            http_429_requests,
+            network_requests,
+            requests_per_s,
+            requests_per_s * (1 - part_429)
+        ) as reason,
+    from of_hosts
+    where
+        http_429_requests > 0
+        and requests_per_s > 0
+        and (slo = 'http_429_pct' or (slo = 'breaker_opens_per_hour' and segment = '429'))
+
+    union all
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
+        2 as turn,
+        'Wait after a 429 as long as the host asks' as remedy,
+        'retry_after_s' as setting,
+        host as applies_to,
+        retry_after_p50_s as observed,
+        retry_after_p50_s as base,
+        null::varchar as proposed_text,
+        format('the median Retry-After that it sent was {:.1f} s', retry_after_p50_s) as reason,
+    from of_hosts
+    where
+        retry_after_p50_s > 0
+        and (slo = 'http_429_pct' or (slo = 'breaker_opens_per_hour' and segment = '429'))
+
+    union all
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
+        1 as turn,
+        if(http_429_requests > 0, 'Ask less of the host', 'Raise the limiter''s rate') as remedy,
+        if(http_429_requests > 0, null, 'rps_raise') as setting,
+        concat_ws(', role ', host, role) as applies_to,
+        requests_per_s as observed,
+        requests_per_s * (1 + rate_now_pct / 100) / 2 as base,
+        null::varchar as proposed_text,
+        format(
+            '{:.1f} % of its requests waited longer than the target at {:.2f} requests a second, '
+            || 'and it answered {:,.0f} with 429',
+            rate_now_pct,
+            requests_per_s,
+            http_429_requests
+        ) as reason,
+    from of_hosts
+    where
+        slo = 'rate_delay_p95_ms'
+        and requests_per_s > 0
+
+    union all
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
+        3 as turn,
+        'Let the breaker bear more failures' as remedy,
+        'fail_max' as setting,
+        host as applies_to,
+        (http_429_requests + failed_requests) / openings as observed,
+        (http_429_requests + failed_requests) / openings as base,
+        null::varchar as proposed_text,
+        format(
+            'only {:.1f} % of its requests failed, {:.1f} for each of {} openings',
+            100 * part_failed,
+            (http_429_requests + failed_requests) / openings,
+            openings
+        ) as reason,
+    from of_breakers
+    where
+        place = 1
+        and part_failed < {{ var('diagnosis_host_down_part') }}
+
+    union all
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
+        2 as turn,
+        'Give the host longer to recover' as remedy,
+        'reset_timeout_s' as setting,
+        host as applies_to,
+        open_p50_s as observed,
+        greatest(open_p50_s, 3600 / nullif(target, 0) / 2) as base,
+        null::varchar as proposed_text,
+        format(
+            '{} openings, {:.0f} s long at the median; {:.0f} openings an hour leave {:.0f} s each',
+            openings,
+            open_p50_s,
+            target,
+            3600 / nullif(target, 0)
+        ) as reason,
+    from of_breakers
+    where
+        place = 1
+        and open_p50_s is not null
+
+    union all
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
+        1 as turn,
+        'Tell the host''s operator, and mark it as degraded so that others are asked first'
+            as remedy,
+        null as setting,
+        host as applies_to,
+        100 * part_failed as observed,
+        null as base,
+        null::varchar as proposed_text,
+        format(
+            '{:,.0f} of {:,.0f} network requests got 5xx or no answer',
+            failed_requests,
+            network_requests
+        ) as reason,
+    from of_breakers
+    where
+        place = 1
+        and failed_requests > http_429_requests
+
+    union all
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
+        2 as turn,
+        if(topic = 'ttfp', 'Bound its time', 'Give it more time') as remedy,
+        'timeout_s' as setting,
+        resolver as applies_to,
+        if(topic = 'ttfp', success_p95_ms, timeout_p50_ms) / 1000 as observed,
+        if(
+            topic = 'ttfp',
+            coalesce(success_p95_before_ms, success_p95_ms),
+            timeout_p50_ms
+        ) / 1000 as base,
+        null::varchar as proposed_text,
+        if(
+            topic = 'ttfp',
+            format(
+                'its successful attempts take {:,.0f} ms at p95{}; who needs half as long again '
+                || 'is seldom worth waiting for',
+                success_p95_ms,
+                coalesce(format(' ({:,.0f} ms before)', success_p95_before_ms), '')
+            ),
+            format(
+                '{:.1f} % of its {:,.0f} attempts timed out{}, after {:,.0f} ms at the median',
+                100 * part_timeouts,
+                attempts_now,
+                coalesce(format(' ({:.1f} % before)', 100 * part_timeouts_before), ''),
+                timeout_p50_ms
+            )
+        ) as reason,
+    from of_resolvers
+    where
+        (topic = 'ttfp' and success_p95_ms is not null)
+        or (
+            topic = 'yield'
+            and timeout_p50_ms is not null
+            and part_timeouts - coalesce(part_timeouts_before, 0)
+            >= {{ var('diagnosis_more_timeouts_part') }}
+        )
+
+    union all
+
+    select
+        of_resolvers.slo,
+        of_resolvers.scope,
+        of_resolvers.subject,
+        of_resolvers.segment,
+        of_resolvers.place,
+        3 as turn,
+        'Raise the retry budget' as remedy,
+        'retry_budget' as setting,
+        of_resolvers.resolver as applies_to,
+        retries.most_retries as observed,
+        coalesce(retries.most_retries, 0) + 1 as base,
+        null::varchar as proposed_text,
+        format(
+            'timeouts grew, and no request was retried more than {} times',
+            coalesce(retries.most_retries, 0)
+        ) as reason,
+    from of_resolvers
+    cross join retries
+    where
+        of_resolvers.topic = 'yield'
+        and of_resolvers.part_timeouts - coalesce(of_resolvers.part_timeouts_before, 0)
+        >= {{ var('diagnosis_more_timeouts_part') }}
+
+    union all
+
+    select
+        of_resolvers.slo,
+        of_resolvers.scope,
+        of_resolvers.subject,
+        of_resolvers.segment,
+        of_resolvers.place,
+        1 as turn,
+        'Look at the resolver''s endpoint; take it out until it is back' as remedy,
+        null as setting,
+        of_resolvers.resolver as applies_to,
+        100 * of_answers.broken / of_answers.attempts as observed,
+        null as base,
+        null::varchar as proposed_text,
+        format(
+            '{:,.0f} of its {:,.0f} attempts that were made ended with an error or HTTP 5xx',
+            of_answers.broken,
+            of_answers.attempts
+        ) as reason,
+    from of_resolvers
+    inner join of_answers
+        on
+            of_resolvers.slo = of_answers.slo
+            and of_resolvers.scope = of_answers.scope
+            and of_resolvers.subject is not distinct from of_answers.subject
+            and of_resolvers.segment = of_answers.segment
+    where
+        of_resolvers.topic = 'yield'
+        and of_answers.broken >= {{ var('diagnosis_host_down_part') }} * of_answers.attempts
+
+    union all
+
+    select
+        causes.slo,
+        causes.scope,
+        causes.subject,
+        causes.segment,
+        causes.place,
+        4 as turn,
+        'Reorder the resolvers, fast ones that often succeed first' as remedy,
+        'resolver_order' as setting,
+        'all resolvers' as applies_to,
+        null as observed,
+        null as base,
+        orders.order_proposed as proposed_text,
+        format(
+            'by time per attempt divided by chance of success; they are asked in the order {}',
+            orders.order_now
+        ) as reason,
+    from causes
+    cross join orders
+    where
+        causes.topic in ('yield', 'ttfp')
+        and causes.place = 1
+        and orders.resolvers > 1
+        and orders.order_now <> orders.order_proposed
+
+    union all
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
+        1 as turn,
+        case
+            when repeats_fetched > 0 then 'Keep its answers longer, and its ETags'
+            else
+                'Leave what changes with each request out of the cache''s key, or let a first run '
+                || 'fill the cache'
+        end as remedy,
+        if(repeats_fetched > 0, 'cache_ttl_s', null) as setting,
+        host as applies_to,
+        repeat_p95_s as observed,
+        repeat_p95_s as base,
+        null::varchar as proposed_text,
+        case
+            when repeats_fetched > 0
+                then format(
+                    '{:,} of {:,} repeated requests were fetched again; 95 % of repeats come '
+                    || 'within {:,.0f} s',
+                    repeats_fetched::bigint,
+                    repeats::bigint,
+                    repeat_p95_s
+                )
+            else format(
+                'none of its {:,} different URLs was fetched twice in the run', urls::bigint
+            )
+        end as reason,
+    from of_hosts
+    where slo = 'cache_hit_pct'
+
+    union all
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
+        1 as turn,
+        'Remove what was left half-done, and crawl those artifacts again' as remedy,
+        null as setting,
+        resolver as applies_to,
+        null as observed,
+        null as base,
+        null::varchar as proposed_text,
+        sentence as reason,
+    from causes
+    where topic = 'corruption'
+
+),
+
+bounded as (
+
+    select
+        wanted.*,
+        limits.unit,
+        limits.lowest,
+        limits.highest,
+        wanted.base * limits.factor as value_wanted,
+    from wanted
+    left join limits on wanted.setting = limits.setting
+
+),
+
+final as (
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        remedy,
+        replace(replace(setting, 'rps_lower', 'rps'), 'rps_raise', 'rps') as setting,
+        applies_to,
+        case
+            when
+                unit in ('requests/s')
+                then round(least(highest, greatest(lowest, value_wanted)), 2)
+            else ceil(least(highest, greatest(lowest, value_wanted)))
+        end as proposed,
+        proposed_text,
+        unit,
+        lowest,
+        highest,
+        value_wanted not between lowest and highest as is_bounded,
+        observed,
+        reason,
+        row_number() over (
+            partition by slo, scope, subject
+            order by place, turn, applies_to
+        ) as place,
+    from bounded
+
+)
+
+select * from final

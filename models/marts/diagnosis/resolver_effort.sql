@@ -1,0 +1,61 @@
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
+
+with attempts as (
+
+    select * from {{ ref('stg_fallback_attempts') }}
+    {{ where_touched() }}
+
+),
+
+placed as (
+
+    select
+        run_id,
+        coalesce(resolver, 'unknown') as resolver,
+        artifact_key,
+        outcome,
+        elapsed_ms,
+        if(
+            artifact_key is null,
+            null,
+            row_number() over (partition by run_id, artifact_key order by ts, attempt_id)
+        ) as place,
+    from attempts
+
+),
+
+measured as (
+
+    select
+        run_id,
+        resolver,
+        count(*) as attempts,
+        count(*) filter (outcome = 'success') as successes,
+        count(*) filter (outcome = 'timeout') as timeouts,
+        avg(place) as mean_place,
+        avg(elapsed_ms) as elapsed_mean_ms,
+        quantile_cont(elapsed_ms, [0.5, 0.95]) filter (outcome = 'success') as success_ms,
+        median(elapsed_ms) filter (outcome = 'timeout') as timeout_p50_ms,
+    from placed
+    group by run_id, resolver
+
+),
+
+final as (
+
+    select
+        run_id,
+        resolver,
+        attempts,
+        successes,
+        timeouts,
+        mean_place,
+        elapsed_mean_ms,
+        success_ms[1] as success_p50_ms,
+        success_ms[2] as success_p95_ms,
+        timeout_p50_ms,
+    from measured
+
+)
+
+select * from final
