@@ -200,11 +200,11 @@ def test_killed_at_any_moment_and_run_again(tool: Tool, tmp_path: Path) -> None:
     environ = os.environ | {"DOCSTOKG_WAREHOUSE": str(tmp_path / "warehouse")}
     killed = 0
     for number in range(9):
-        known = set(out.glob(".docstokg-*"))
+        folders = set(out.glob(".docstokg-*"))
         process = subprocess.Popen(
             command, env=environ, stdout=subprocess.DEVNULL, start_new_session=True
         )
-        while set(out.glob(".docstokg-*")) <= known and process.poll() is None:
+        while set(out.glob(".docstokg-*")) <= folders and process.poll() is None:
             time.sleep(0.005)  # what is before does not touch the file
         time.sleep(0.1 + 0.2 * number)
         if process.poll() is not None:
