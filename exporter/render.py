@@ -294,8 +294,8 @@ def _distance(slo: Row) -> str:
         return "exactly met"
     word = "to spare" if slo["distance"] > 0 else "over" if slo["comparator"] == "<=" else "short"
     unit = "points" if slo["unit"] == "%" else slo["unit"]
-    amount = abs(slo["distance"])
-    text = f"{amount:,.2f} {unit}" if unit == "points" else amount(amount, unit)
+    far = abs(slo["distance"])
+    text = f"{far:,.2f} {unit}" if unit == "points" else amount(far, unit)
     return f"{text} {word}"
 
 
