@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from exporter.errors import UsageError
+from exporter.options import Format, OutputFormat, Project, named
 
 EXAMPLE: Final = (
     "Example: docstokg-telemetry archive --db manifest.sqlite3 --out /archive/telemetry "
@@ -41,25 +42,19 @@ def archive(
         bool,
         typer.Option("--incremental-vacuum", help="The same in steps, where the file allows it."),
     ] = False,
-    output_format: Annotated[
-        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
-    ] = "text",
-    project_dir: Annotated[
-        Path | None, typer.Option("--project-dir", help="Your own copy of the dbt project.")
-    ] = None,
+    output_format: Format = OutputFormat.text,
+    project_dir: Project = None,
 ) -> None:
     """Move runs that ended long ago from telemetry files to Parquet, checked before they go."""
     from exporter.archive_move import Wishes, move
     from exporter.archive_plan import limit_of
     from exporter.archive_report import print_result
 
-    if output_format not in {"text", "json"}:
-        raise UsageError("--output-format is text or json")
     if vacuum and incremental_vacuum:
         raise UsageError("--vacuum and --incremental-vacuum are two ways to the same: choose one")
     if out is None or not str(out):
         raise UsageError("name the archive's folder with --out DIR")
-    names = names_of(db)
+    names = named(db, required=True)
     limit = limit_of(older_than, datetime.now(UTC))
     way = "whole" if vacuum else "steps" if incremental_vacuum else ""
     wishes = Wishes(Path(os.path.realpath(out)), limit, dry_run, way)
@@ -69,16 +64,3 @@ def archive(
     print_result(results, wishes, output_format)
     unfinished = failed or any(result.left or result.problem for result in results)
     raise typer.Exit(1 if unfinished else 0)
-
-
-def names_of(db: list[str] | None) -> list[str]:
-    """Return the sources named by --db, else the one in the environment.
-
-    Raises:
-        UsageError: there is none.
-    """
-    named = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
-    names = list(db) if db else [named] if named else []
-    if not names or not all(names):
-        raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
-    return names

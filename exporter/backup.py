@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from exporter.errors import SourceError, TelemetryError, UsageError
+from exporter.options import Format, OutputFormat
 from exporter.progress import progress
 
 if TYPE_CHECKING:
@@ -68,13 +69,9 @@ def backup(
         Path | None,
         typer.Option("--textfile", help="Tell the node exporter when, in this file."),
     ] = None,
-    output_format: Annotated[
-        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
-    ] = "text",
+    output_format: Format = OutputFormat.text,
 ) -> None:
     """Back up a telemetry file, checked and compressed, while its writer works."""
-    if output_format not in {"text", "json"}:
-        raise UsageError("--output-format is text or json")
     if not out:
         raise UsageError("--out is empty: name a folder or s3://bucket/…")
     if textfile is not None and not textfile.parent.is_dir():  # before the work, not after it
@@ -88,7 +85,7 @@ def backup(
         from exporter import exposition
 
         exposition.write_textfile(textfile, _metrics(made.manifest))
-    if output_format == "json":
+    if output_format is OutputFormat.json:
         from exporter.render import print_json
 
         print_json(

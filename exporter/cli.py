@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -25,7 +24,8 @@ from exporter import (
     tune,
 )
 from exporter.errors import TelemetryError, UsageError, one_line
-from exporter.load_first import load_first, named, runs_of
+from exporter.load_first import load_first, runs_of
+from exporter.options import Db, Format, OutputFormat, Project, Run, Verbose, named
 from exporter.process import without_pandas
 from exporter.progress import progress
 
@@ -39,13 +39,6 @@ app = typer.Typer(
     help="SLOs of the DocsToKG crawler: load its telemetry, test it, and see what it says.\n\n"
     "Exit codes: 0 done; 1 done, and the answer is not good; 2 could not be done.",
 )
-
-
-class OutputFormat(StrEnum):
-    """How an answer is written."""
-
-    text = "text"
-    json = "json"
 
 
 class TableFormat(StrEnum):
@@ -63,27 +56,9 @@ class MetricsFormat(StrEnum):
     json = "json"
 
 
-Db = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--db",
-        metavar="FILE|DIR|GLOB",
-        help="Telemetry of the crawler; may be repeated; quote a glob. "
-        "run, summary, metrics and serve take DOCSTOKG_TELEMETRY_DB_PATH when it is not given.",
-    ),
-]
-Run = Annotated[str, typer.Option("--run", help="A run id, or latest.")]
 Runs = Annotated[
     int, typer.Option("--runs", min=1, help="With --run latest: how many runs, the latest first.")
 ]
-Project = Annotated[
-    Path | None,
-    typer.Option("--project-dir", help="Your own copy of the dbt project, to change models in."),
-]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show what dbt and DuckDB say, on stderr.")
-]
-Format = Annotated[OutputFormat, typer.Option("--output-format", help="text or json.")]
 
 
 def _version(wanted: bool) -> None:
@@ -115,7 +90,7 @@ def run(
     from exporter import render, runner
     from exporter.paths import project_dir as find_project
 
-    names = named(db)
+    names = named(db, required=True)
     with progress("loading", verbose) as (say, step):
         outcome = runner.build(names, find_project(project_dir), say, step, verbose)
     for skip in outcome.report.skipped:
@@ -169,7 +144,7 @@ def summary(
     """Show one run's SLIs and SLO verdicts, straight from the file (or from the warehouse)."""
     from exporter import render
 
-    found, source = _summarise(_names(db), run, project_dir, verbose)
+    found, source = _summarise(named(db), run, project_dir, verbose)
     if found.dropped_events:
         _complain(
             f"the recorder dropped {found.dropped_events:,} events of this run: what is shown is "
@@ -266,7 +241,7 @@ def metrics(
     project = find_project(project_dir)
     with progress("compiling", verbose) as (say, _):
         compiled = direct.compiled(project, say, verbose)
-    collected = samples.collect(_names(db), run, runs, compiled, warehouse.models_version(project))
+    collected = samples.collect(named(db), run, runs, compiled, warehouse.models_version(project))
     for skip in collected.skipped:
         _complain(f"skipped {skip.path}: {skip.reason}")
     found = (len(collected.read), len(collected.skipped), len(collected.samples))
@@ -314,7 +289,7 @@ def serve(
     from exporter.serve import serve as serve_metrics
     from exporter.warehouse import models_version
 
-    names = named(db)
+    names = named(db, required=True)
     for name, value in (("--poll", poll), ("--build-every", build_every)):
         if not math.isfinite(value):
             raise UsageError(f"{name} is a number of seconds, such as 10")
@@ -332,14 +307,6 @@ app.command(epilog=restore.EXAMPLE)(restore.restore)
 app.command(epilog=tune.EXAMPLE)(tune.tune)
 app.command(epilog=gate.EXAMPLE)(gate.gate)
 app.command(epilog=storage.EXAMPLE)(storage.storage)
-
-
-def _names(db: list[str] | None) -> list[str]:
-    """Return the sources named by --db, else the one in the environment."""
-    if db and not all(db):
-        raise UsageError("--db is empty: name a file, a folder or a quoted glob")
-    named = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
-    return list(db) if db else [named] if named else []
 
 
 def _summarise(

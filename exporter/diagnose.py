@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from exporter.errors import TelemetryError, UsageError
+from exporter.options import Format, OutputFormat, Project, Run, Verbose, named
 from exporter.progress import progress
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def diagnose(
             "DOCSTOKG_TELEMETRY_DB_PATH, else the warehouse.",
         ),
     ] = None,
-    run: Annotated[str, typer.Option("--run", help="A run id, or latest.")] = "latest",
+    run: Run = "latest",
     against: Annotated[
         str,
         typer.Option(
@@ -59,30 +59,22 @@ def diagnose(
             "by default the run before it.",
         ),
     ] = "previous",
-    output_format: Annotated[
-        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
-    ] = "text",
-    project_dir: Annotated[
-        Path | None, typer.Option("--project-dir", help="Your own copy of the dbt project.")
-    ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show what dbt and DuckDB say, on stderr.")
-    ] = False,
+    output_format: Format = OutputFormat.text,
+    project_dir: Project = None,
+    verbose: Verbose = False,
 ) -> None:
     """Say what is wrong with a run, which resolver, host or breaker explains it, and the remedy.
 
     Exit code 0: no SLO that was looked at is missed; 1: one is.
     """
-    if output_format not in {"text", "json"}:
-        raise UsageError("--output-format is text or json")
     if not against:
         raise UsageError("--against is empty: name a run, or last-week")
-    names = _names(db)
+    names = named(db)
     if topic is Topic.storage:
         raise typer.Exit(_storage(names, output_format, project_dir, verbose))
     found = _diagnose(names, run, against, topic and topic.value, project_dir, verbose)
     _complain(found.skipped)
-    if output_format == "json":
+    if output_format is OutputFormat.json:
         from exporter.render import print_json
 
         print_json(found.as_json())
@@ -91,13 +83,6 @@ def diagnose(
 
         print_diagnosis(found)
     raise typer.Exit(0 if found.is_good else 1)
-
-
-def _names(db: list[str] | None) -> list[str]:
-    if db and not all(db):
-        raise UsageError("--db is empty: name a file, a folder or a quoted glob")
-    named = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
-    return list(db) if db else [named] if named else []
 
 
 def _diagnose(
@@ -132,13 +117,15 @@ def _compiled(project_dir: Path | None, verbose: bool) -> Path:
         return direct.compiled(find_project(project_dir), say, verbose)
 
 
-def _storage(names: list[str], output_format: str, project_dir: Path | None, verbose: bool) -> int:
+def _storage(
+    names: list[str], output_format: OutputFormat, project_dir: Path | None, verbose: bool
+) -> int:
     """Say how large the files are and what grows in them; return the exit code."""
     from exporter import diagnose_storage
 
     found = diagnose_storage.measure(names, _compiled(project_dir, verbose))
     _complain(found.skipped)
-    if output_format == "json":
+    if output_format is OutputFormat.json:
         from exporter.render import print_json
 
         print_json(found.as_json())

@@ -16,8 +16,9 @@ from typing import Annotated, Final
 
 import typer
 
-from exporter.errors import SourceError, UsageError
+from exporter.errors import SourceError
 from exporter.findings import Finding, Report, as_json, counted, from_json
+from exporter.options import Format, OutputFormat, Project, named
 from exporter.process import other
 from exporter.progress import progress
 
@@ -35,9 +36,7 @@ def doctor(
             "DOCSTOKG_TELEMETRY_DB_PATH.",
         ),
     ] = None,
-    output_format: Annotated[
-        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
-    ] = "text",
+    output_format: Format = OutputFormat.text,
     deep: Annotated[
         bool,
         typer.Option(
@@ -47,18 +46,14 @@ def doctor(
     strict: Annotated[
         bool, typer.Option("--strict", help="Let warnings, and what is unknown, exit with 1 too.")
     ] = False,
-    project_dir: Annotated[
-        Path | None, typer.Option("--project-dir", help="Your own copy of the dbt project.")
-    ] = None,
+    project_dir: Project = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Say what was found where all is good, too.")
     ] = False,
 ) -> None:
     """Examine telemetry files, the warehouse and the machine; name what is not good, and why."""
-    if output_format not in {"text", "json"}:
-        raise UsageError("--output-format is text or json")
-    reports = examine(_names(db), deep, project_dir)
-    if output_format == "json":
+    reports = examine(named(db, required=True), deep, project_dir)
+    if output_format is OutputFormat.json:
         from exporter.render import print_json
 
         print_json(as_json(reports))
@@ -69,16 +64,6 @@ def doctor(
     counts = counted(reports)
     failing = counts["bad"] + (counts["warning"] + counts["unknown"] if strict else 0)
     raise typer.Exit(1 if failing else 0)
-
-
-def _names(db: list[str] | None) -> list[str]:
-    if db and not all(db):
-        raise UsageError("--db is empty: name a file, a folder or a quoted glob")
-    named = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
-    names = list(db) if db else [named] if named else []
-    if not names:
-        raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
-    return names
 
 
 def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Report]:

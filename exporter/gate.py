@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from exporter.errors import TelemetryError, UsageError
-from exporter.load_first import load, named, runs_of
+from exporter.errors import TelemetryError
+from exporter.load_first import load, runs_of
+from exporter.options import Format, OutputFormat, Project, Verbose, named
 from exporter.progress import progress
 
 if TYPE_CHECKING:
@@ -83,22 +84,14 @@ def gate(
     deep: Annotated[
         bool, typer.Option("--deep", help="Look for URLs in every row, not only in the newest.")
     ] = False,
-    output_format: Annotated[
-        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
-    ] = "text",
-    project_dir: Annotated[
-        Path | None, typer.Option("--project-dir", help="Your own copy of the dbt project.")
-    ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show what dbt and DuckDB say, on stderr.")
-    ] = False,
+    output_format: Format = OutputFormat.text,
+    project_dir: Project = None,
+    verbose: Verbose = False,
 ) -> None:
     """Check a rollout phase's success criteria; what nobody measured is said, and never passed."""
-    if output_format not in {"text", "json"}:
-        raise UsageError("--output-format is text or json")
     from exporter.gate_seen import Context
 
-    names = named(db)
+    names = named(db, required=True)
     outcome = load(names, project_dir, verbose)
     if outcome.failed_tests:
         raise TelemetryError(
@@ -123,7 +116,7 @@ def gate(
     verdicts, runs = _judge(context, phase, since)
     skipped = [skip.path for skip in outcome.report.skipped]
     has_passed = not skipped and all(map(_is_good, verdicts))
-    if output_format == "json":
+    if output_format is OutputFormat.json:
         from exporter.render import print_json
 
         answer: dict[str, Any] = {"phase": phase.value, "passed": has_passed, "days": since}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from exporter.errors import TelemetryError, UsageError
+from exporter.options import Format, OutputFormat
 from exporter.progress import progress
 
 if TYPE_CHECKING:
@@ -31,16 +32,12 @@ def load_jsonl(
         Path,
         typer.Option("--db", metavar="FILE", help="SQLite file to add to; made when missing."),
     ],
-    output_format: Annotated[
-        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
-    ] = "text",
+    output_format: Format = OutputFormat.text,
 ) -> None:
     """Bring JSONL that the recorder wrote into a SQLite file, each record once."""
     from recorder.replay import ReplayError
     from recorder.replay import load_jsonl as load
 
-    if output_format not in {"text", "json"}:
-        raise UsageError("--output-format is text or json")
     paths = _expand(files)
     if any(path != "-" and Path(path).absolute() == db.absolute() for path in paths):
         raise UsageError("--db names a JSONL file to read: name the SQLite file to write")
@@ -54,7 +51,7 @@ def load_jsonl(
         raise TelemetryError(f"cannot read {path}: {reason}: name JSONL that the recorder wrote")
     for path, reason in done.skipped:
         typer.echo(f"skipped {path}: {reason}", err=True)
-    if output_format == "json":
+    if output_format is OutputFormat.json:
         from exporter.render import print_json
 
         print_json(_as_json(done))

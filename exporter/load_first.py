@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,18 +52,3 @@ def runs_of(db: list[str], project_dir: Path | None, verbose: bool) -> dict[str,
         compiled = direct.compiled(find_project(project_dir), say, verbose)
     runs, _skipped = direct.runs_of(expand(db)[0], compiled)
     return {path: set(found) for path, found in runs.items()}
-
-
-def named(db: list[str] | None) -> list[str]:
-    """Return the sources named by --db, else the one in the environment.
-
-    Raises:
-        UsageError: neither names any.
-    """
-    if db and not all(db):
-        raise UsageError("--db is empty: name a file, a folder or a quoted glob")
-    told = os.environ.get("DOCSTOKG_TELEMETRY_DB_PATH")
-    names = list(db) if db else [told] if told else []
-    if not names:
-        raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
-    return names

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from exporter.errors import TelemetryError, UsageError
+from exporter.options import Format, OutputFormat
 from exporter.progress import progress
 
 if TYPE_CHECKING:
@@ -37,13 +38,9 @@ def restore(
         str | None,
         typer.Option("--source", metavar="NAME", help="Of several files' backups: this file's."),
     ] = None,
-    output_format: Annotated[
-        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
-    ] = "text",
+    output_format: Format = OutputFormat.text,
 ) -> None:
     """Restore a telemetry file from a backup, after checking all of it."""
-    if output_format not in {"text", "json"}:
-        raise UsageError("--output-format is text or json")
     from exporter.backup_store import failing
     from exporter.put_in_place import refuse_existing
 
@@ -56,7 +53,7 @@ def restore(
         with failing(f"read the backups in {place.where}"):
             chosen = _choose(place, name, source or target.name, source is not None)
         unpack_into(place, chosen, target, db, force, step)
-    if output_format == "json":
+    if output_format is OutputFormat.json:
         from exporter.render import print_json
 
         print_json(

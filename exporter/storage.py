@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from exporter.archive import names_of
 from exporter.errors import SourceError, UsageError
+from exporter.options import Format, OutputFormat, Project, named
 from exporter.progress import progress
 
 if TYPE_CHECKING:
@@ -94,22 +94,18 @@ def storage(
     older_than: Annotated[
         str, typer.Option("--older-than", metavar="AGE|DATE", help="As archive takes it.")
     ] = "14d",
-    output_format: Annotated[
-        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
-    ] = "text",
-    project_dir: Annotated[
-        Path | None, typer.Option("--project-dir", help="Your own copy of the dbt project.")
-    ] = None,
+    output_format: Format = OutputFormat.text,
+    project_dir: Project = None,
 ) -> None:
     """Show sizes by table, run and day, growth, and when a file reaches its limit."""
     from exporter.archive_plan import limit_of
     from exporter.storage_report import print_storage
 
-    if output_format not in {"text", "json"}:
-        raise UsageError("--output-format is text or json")
     limit_bytes, now = size_of(limit), datetime.now(UTC)
     before = limit_of(older_than, now)
-    files, archives, failed = measure(names_of(db), limit_bytes, before, now, project_dir)
+    files, archives, failed = measure(
+        named(db, required=True), limit_bytes, before, now, project_dir
+    )
     for failure in failed:
         typer.echo(f"skipped {failure}", err=True)
     answer = {

@@ -10,6 +10,7 @@ import typer
 
 from exporter.errors import UsageError
 from exporter.load_first import load_first, runs_of
+from exporter.options import Format, OutputFormat, Project, Verbose
 
 if TYPE_CHECKING:
     from exporter.results import Row
@@ -52,19 +53,11 @@ def tune(
         ),
     ] = None,
     write: Annotated[bool, typer.Option("--write", help="Write the new targets.")] = False,
-    output_format: Annotated[
-        str, typer.Option("--output-format", metavar="text|json", help="text or json.")
-    ] = "text",
-    project_dir: Annotated[
-        Path | None, typer.Option("--project-dir", help="Your own copy of the dbt project.")
-    ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show what dbt and DuckDB say, on stderr.")
-    ] = False,
+    output_format: Format = OutputFormat.text,
+    project_dir: Project = None,
+    verbose: Verbose = False,
 ) -> None:
     """Propose SLO targets that a share of the runs would meet, as a diff of the seed."""
-    if output_format not in {"text", "json"}:
-        raise UsageError("--output-format is text or json")
     if share is not None and not (math.isfinite(share) and 0 < share <= 100):
         raise UsageError("--share is a percentage above 0, up to 100")
     from exporter import seed
@@ -80,7 +73,7 @@ def tune(
     is_written = write and before != after
     if is_written:
         seed.write(path, after)
-    if output_format == "json":
+    if output_format is OutputFormat.json:
         from exporter.render import print_json
 
         answer: dict[str, Any] = {"runs": chosen, "targets": rows}
