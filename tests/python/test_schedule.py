@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from exporter.cli import app
@@ -71,7 +72,7 @@ def test_the_command_line_takes_what_the_service_gives_it(
     else:
         arguments = shlex.split(known[f"OPTIONS_{command}"])
     group = get_command(app)
-    assert hasattr(group, "commands")
+    assert isinstance(group, TyperGroup)
     group.commands[command].make_context(command, arguments)
 
 
