@@ -268,6 +268,10 @@ class _Mover:
         self._done += 1
         rows = told["rows"]
         reason = _reason(run, told)
+        others = sum(run.rows.values()) - sum(rows.values())
+        if reason is None and others > 0 and run.run_id not in self._changed:
+            # the whole run stays: by itself, its archive would say another thing than the file
+            reason = f"{others:,} of its rows are of a run_id that is not stored as text"
         if reason is None:
             try:
                 written = self._writer.write(
@@ -289,8 +293,6 @@ class _Mover:
         )
         self._asked.append(("delete", run))
         copied = sum(rows.values())
-        if (others := sum(run.rows.values()) - copied) > 0 and run.run_id not in self._changed:
-            self._leave(run, f"{others:,} of its rows are of a run_id that is not stored as text")
         before = [a for a in self._result.archived if a.run_id == run.run_id]
         self._result.archived = [a for a in self._result.archived if a not in before]
         copied = max([copied, *(a.rows for a in before)])

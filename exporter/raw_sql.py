@@ -239,7 +239,9 @@ def _scanned(column: str, kind: Kind) -> tuple[str, str, str]:
     if kind == "integer":
         return f"try_cast(round({column}) as bigint)", "null::varchar", f"{column}::varchar"
     if kind in ("double", "time"):
-        return f"{column}::double", "null::varchar", f"{column}::varchar"
+        # as SQLite writes it, so that both readers keep the same of a misfit
+        shown = f"replace({column}::varchar, 'inf', 'Inf')"
+        return f"{column}::double", "null::varchar", shown
     return "null::double", f"try(decode(encode({column})))", f"'x''' || hex({column}) || ''''"
 
 
