@@ -84,7 +84,24 @@ def _postgres(folder: Path) -> Iterator[str]:
     command = [*user, binaries / "postgres", "-D", data, "-p", port, "-k", folder]
     command += ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
     with server(port, *command, folder=folder):
-        yield f"host=127.0.0.1 port={port} user=telemetry dbname=postgres"
+        place = f"host=127.0.0.1 port={port} user=telemetry dbname=postgres"
+        _await_postgres(place)
+        yield place
+
+
+def _await_postgres(place: str) -> None:
+    """Wait until the server answers: it listens before it is ready."""
+    import psycopg
+
+    until = time.monotonic() + 60
+    while True:
+        try:
+            psycopg.connect(place, connect_timeout=10).close()
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 @contextmanager
