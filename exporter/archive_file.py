@@ -117,6 +117,7 @@ class File:
             "refusal": archive_tables.refusal(self.connection, self.tables),
             "held": held,
             "held_tables": everything,
+            "noted": self._noted(),
             "renumbered": [t.name for t in self.tables if not t.has_index],
             "page_bytes": self._pragma("page_size"),
             "pages": self._pragma("page_count"),
@@ -124,6 +125,14 @@ class File:
             "auto_vacuum": self._pragma("auto_vacuum"),
             "tables": self._table_bytes() if deep else None,
         }
+
+    def _noted(self) -> dict[str, str]:
+        """Return the runs that were archived before, each with the archive that it went to."""
+        try:
+            rows = self.connection.execute("select run_id, archive from archived_runs").fetchall()
+        except sqlite3.OperationalError:
+            return {}
+        return {str(run): str(archive) for run, archive in rows}
 
     def _pragma(self, name: str) -> int:
         return int(self.connection.execute(f"pragma {name}").fetchone()[0])

@@ -118,8 +118,12 @@ def move(
                     results.append(_move_file(path, wishes, compiled, writer, step))
                 except SourceError as error:
                     failed.append(str(error))
-    if not results and failed:
-        raise SourceError(failed[0])
+    if not results:
+        raise SourceError(
+            failed[0]
+            if failed
+            else f"no telemetry file in {', '.join(names)}: name the one that the crawler writes"
+        )
     return results, failed
 
 
@@ -275,7 +279,12 @@ class _Mover:
         if reason is None:
             try:
                 written = self._writer.write(
-                    run.run_id, copy, rows, self._found.path, run.last_event_at
+                    run.run_id,
+                    copy,
+                    rows,
+                    self._found.path,
+                    run.last_event_at,
+                    self._found.noted.get(run.run_id),
                 )
             except NotArchived as why:
                 reason = str(why)

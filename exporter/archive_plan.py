@@ -70,6 +70,7 @@ class FilePlan:
         table_rows: of each telemetry table.
         day_rows: rows by UTC day of the event, then by table; those without a time left out.
         all_runs: rows by run, then by table, whatever becomes of the run.
+        noted: runs that were archived before, and where to, as the file says.
     """
 
     path: str
@@ -84,6 +85,7 @@ class FilePlan:
     table_rows: dict[str, int] = field(default_factory=dict)
     day_rows: dict[date, dict[str, int]] = field(default_factory=dict)
     all_runs: dict[str, dict[str, int]] = field(default_factory=dict)
+    noted: dict[str, str] = field(default_factory=dict)
 
     def bytes_of(self, rows: Mapping[str, int]) -> int:
         """Return what some rows of each table take, their share of the indexes included."""
@@ -107,7 +109,10 @@ def limit_of(older_than: str, now: datetime) -> datetime:
     """
     told = older_than.strip()
     if found := re.fullmatch(r"(\d{1,6})\s*([mhdw])", told):
-        limit = now - timedelta(**{_UNITS[found[2]]: int(found[1])})
+        try:
+            limit = now - timedelta(**{_UNITS[found[2]]: int(found[1])})
+        except OverflowError:
+            raise UsageError(f"--older-than {older_than} is before all dates") from None
     else:
         try:
             limit = datetime.fromisoformat(told)
@@ -174,6 +179,7 @@ def plan(
         found.day_rows.setdefault(day, {})[table] = count
     found.all_runs = rows
     told = process.ask("look", deep=True)
+    found.noted = told["noted"]
     _measure(found, told)
     known = {run_id: (ended, last) for run_id, ended, last in ends}
     for run_id in rows:

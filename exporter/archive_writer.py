@@ -73,6 +73,7 @@ class Writer:
         rows: Mapping[str, int],
         source: str,
         last_event_at: float | None,
+        noted: str | None = None,
     ) -> Written:
         """Write a run, with what the archive has of it.
 
@@ -82,6 +83,7 @@ class Writer:
             rows: how many, by table, as SQLite counted them.
             source: the file that they come from, for the manifest.
             last_event_at: time of their last event, Unix seconds.
+            noted: the archive that has rows of the run already, as the file says.
 
         Raises:
             NotArchived: what the archive has of the run does not go with it.
@@ -93,6 +95,12 @@ class Writer:
         self._connection.execute("set threads = 1" if is_small else "reset threads")
         folder = archived.folder_of(self._archive, run_id)
         before = self._before(folder)
+        if before is None and noted is not None:
+            # what is there would be overwritten, or be in two archives of which one is followed
+            raise NotArchived(
+                f"rows of it were archived to {noted} before, and are not in {self._archive}: "
+                "name that archive, or restore the run's folder from a copy"
+            )
         with attached(self._connection, [(str(copy), True)]) as probe:
             if not probe.sources:
                 raise SourceError(f"cannot read the copy of run {run_id!r}: {probe.skipped[0]}")

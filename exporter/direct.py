@@ -157,9 +157,11 @@ def _found(
             known = latest_runs(connection, sources, by_models, skipped)
             found = chosen(known, sources, run)
     except (NoSuchRun, SourceError) as missing:
+        if isinstance(missing, NoSuchRun) and skipped:
+            missing = NoSuchRun(f"{missing}; not read: {skipped[0].path}: {skipped[0].reason}")
         notes = [note for s in sources if (note := note_of(connection, s, run)) is not None]
         if not notes:
-            raise
+            raise missing from None
         try:
             found = Found(notes[0].source(), run)
         except SourceError as unread:

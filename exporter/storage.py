@@ -116,7 +116,10 @@ def storage(
         "archives": [asdict(archive) for archive in archives],
     }
     print_storage(answer, output_format)
-    raise typer.Exit(1 if failed or any(file.is_over for file in files) else 0)
+    damaged = [f"{folder}: damaged, see doctor" for a in archives for folder in a.damaged]
+    for damage in damaged:
+        typer.echo(damage, err=True)
+    raise typer.Exit(1 if failed or damaged or any(file.is_over for file in files) else 0)
 
 
 def size_of(text: str) -> int:

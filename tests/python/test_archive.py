@@ -313,6 +313,23 @@ def test_rows_that_come_late_are_added(tool: Tool, tmp_path: Path) -> None:
     assert lake.load(out) == (known, 0, [])
 
 
+def test_an_archive_that_lost_its_manifest_is_not_written_over(tool: Tool, tmp_path: Path) -> None:
+    db, out = tmp_path / "t.sqlite3", tmp_path / "kept"
+    record(db, "old")
+    moved(tool, db, out)
+    before = sorted((file.name, file.stat().st_size) for file in (out / "run_id=old").glob("*.p*"))
+    (out / "run_id=old/manifest.json").unlink()
+    late = f"insert into http_events (run_id, ts, host) values ('old', {START}, 'late')"
+    script(db, late)
+    for place in (out, tmp_path / "elsewhere"):
+        (left,) = moved(tool, db, place, code=1)["files"][0]["left"]
+        assert f"rows of it were archived to {out} before, and are not in {place}" in left["reason"]
+    assert counts(db)["http_events"] == 1
+    assert before == sorted(
+        (file.name, file.stat().st_size) for file in (out / "run_id=old").glob("*.p*")
+    )
+
+
 def test_rows_that_change_between_copy_and_delete_stay(tool: Tool, tmp_path: Path) -> None:
     db = tmp_path / "t.sqlite3"
     record(db, "one")
