@@ -58,7 +58,31 @@ def choose(
     Raises:
         UsageError: a word is no way to name runs, or names one that is unknown.
     """
-    known = {
+    known = _known(connection, among)
+    chosen = set(known) if not words else {run for word in words for run in _named(word, known)}
+    ordered = [run for run in known if run in chosen]
+    connection.execute("set variable chosen_runs = ?::varchar[]", [ordered])
+    return ordered
+
+
+def latest(connection: duckdb.DuckDBPyConnection, among: Collection[str] | None) -> str:
+    """Say which run is the latest one, and when it ended, as far as is known.
+
+    Args:
+        connection: has the marts.
+        among: as `choose` takes it.
+    """
+    for run, last in _known(connection, among).items():
+        when = "at a time unknown" if last is None else f"at {last:%Y-%m-%d %H:%M:%S} UTC"
+        return f"the latest of those there are is {run!r}, whose last event was {when}"
+    return "there is none; see docstokg-telemetry runs"
+
+
+def _known(
+    connection: duckdb.DuckDBPyConnection, among: Collection[str] | None
+) -> dict[str, datetime | None]:
+    """Return the time of the last event by run, the latest run first."""
+    return {
         str(row["run_id"]): row["last_event_at"]
         for row in results.rows(
             connection,
@@ -67,10 +91,6 @@ def choose(
         )
         if among is None or row["run_id"] in among
     }
-    chosen = set(known) if not words else {run for word in words for run in _named(word, known)}
-    ordered = [run for run in known if run in chosen]
-    connection.execute("set variable chosen_runs = ?::varchar[]", [ordered])
-    return ordered
 
 
 def _named(word: str, known: dict[str, datetime | None]) -> list[str]:

@@ -91,6 +91,10 @@ def gate(
     """Check a rollout phase's success criteria; what nobody measured is said, and never passed."""
     from exporter.gate_seen import Context
 
+    if run_folders is not None:
+        from exporter.gate_files import folders
+
+        folders(run_folders)  # a mistyped glob is told before anything is loaded
     names = named(db, required=True)
     outcome = load(names, project_dir, verbose)
     if outcome.failed_tests:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Final
 import duckdb
 
 from exporter.doctor import Examiner
-from exporter.errors import TelemetryError
+from exporter.errors import TelemetryError, UsageError
 from exporter.findings import STATUSES, Finding, Report, plural
 from exporter.gate_seen import Context
 from exporter.raw_schema import TELEMETRY
@@ -128,25 +129,44 @@ def log_errors(
 def capture(
     context: Context, connection: duckdb.DuckDBPyConnection
 ) -> tuple[float | None, bool, str]:
-    """Count runs that were started and have no telemetry."""
+    """Count runs that were started and have no telemetry.
+
+    Raises:
+        TelemetryError: the list of runs cannot be read, or there is no run folder of that name.
+    """
+    if context.expected is None and context.run_folders is None:
+        return None, False, "no list of runs and no run folder was named"
     with_events = _with_events(connection)
-    lacking: list[str] = []
-    known = 0
-    if context.expected is not None:
-        ids = _expected(context.expected)
-        known += len(ids)
-        lacking += [run for run in ids if run not in with_events]
-    if context.run_folders is not None:
-        folders = [f for f in sorted(glob.glob(context.run_folders)) if Path(f).is_dir()]
-        known += len(folders)
-        lacking += [
-            folder for folder in folders if not _has_telemetry(folder, context, with_events)
-        ]
-    if not known:
-        told = "no list of runs" if context.expected is None else "the list of runs is empty"
-        return None, False, f"{told} and no run folder was named"
-    found = f"{known - len(lacking):,} of {plural(known, 'run')} have telemetry"
-    return len(lacking), True, f"{found}; without: {_some(lacking, 'runs')}" if lacking else found
+    ids = [] if context.expected is None else _expected(context.expected)
+    named = [] if context.run_folders is None else folders(context.run_folders)
+    lacking = [run for run in ids if run not in with_events]
+    lacking += [folder for folder in named if not _has_telemetry(folder, context, with_events)]
+    known = len(ids) + len(named)
+    verb = "has" if known == 1 else "have"
+    told = [f"{known - len(lacking):,} of {plural(known, 'run')} {verb} telemetry"]
+    if lacking:
+        told.append(f"without: {_some(lacking, 'runs')}")
+    if context.expected is not None and not ids:
+        told.append("the list of runs is empty")
+    elif unlisted := [run for run in context.runs if ids and run not in ids]:
+        told.append(
+            f"not in the list: {len(unlisted):,} of {plural(len(context.runs), 'run')} judged "
+            f"({_some(unlisted, 'runs')})"
+        )
+    is_complete = context.expected is None or bool(ids)
+    return len(lacking) if known else None, is_complete, "; ".join(told)
+
+
+def folders(pattern: str) -> list[str]:
+    """Return the run folders that a glob names.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = [f for f in sorted(glob.glob(os.path.expanduser(pattern))) if Path(f).is_dir()]
+    if not found:
+        raise UsageError(f"--run-folders {pattern!r} matches no folder: mend the glob")
+    return found
 
 
 def _with_events(connection: duckdb.DuckDBPyConnection) -> set[str]:

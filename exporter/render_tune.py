@@ -53,7 +53,7 @@ def _told(row: Row) -> str:
     name = printable(" ".join(filter(None, (row["slo"], row["scope"], row["subject"]))))
     now = f"{name} {row['comparator']} {_amount(row, 'target')}"
     failing = f"{_failing(row, 'now')} would fail now"
-    if row["proposal"] in ("pinned", "too_few"):
+    if row["proposal"] in ("pinned", "too_few", "too_loose"):
         why = row["proposal"].replace("_", " ")
         return f"{now}: {why}, no proposal: {row['reason']}; {failing}"
     if row["proposal"] == "kept":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 EXAMPLE: Final = "Example: docstokg-telemetry tune --runs since:28d --share 95 --write"
 _SEED: Final = Path("seeds") / "slo_targets.csv"
+#: Decimals of a share that slo_proposals reckons with.
+_DECIMALS: Final = 4
 _SQL: Final = (
     "select b.*, p.* exclude (slo, scope, subject, comparator, target, unit, runs, observations) "
     "from lake.marts.slo_baselines as b join lake.marts.slo_proposals as p "
@@ -58,8 +59,10 @@ def tune(
     verbose: Verbose = False,
 ) -> None:
     """Propose SLO targets that a share of the runs would meet, as a diff of the seed."""
-    if share is not None and not (math.isfinite(share) and 0 < share <= 100):
-        raise UsageError("--share is a percentage above 0, up to 100")
+    if share is not None and not (0 < share <= 100 and round(share, _DECIMALS) == share):
+        raise UsageError(
+            f"--share is a percentage above 0, up to 100, of at most {_DECIMALS} decimals"
+        )
     from exporter import seed
     from exporter.paths import project_dir as find_project
 
@@ -95,7 +98,7 @@ def _ask(
     with chosen_runs.current(project_dir) as connection:
         chosen = chosen_runs.choose(connection, words, among)
         if not chosen:
-            raise UsageError("no run is meant: see docstokg-telemetry runs for those there are")
+            raise UsageError(f"no run is meant: {chosen_runs.latest(connection, among)}")
         connection.execute("set variable tune_share_pct = ?::double", [share])
         return chosen, results.rows(connection, _SQL)
 

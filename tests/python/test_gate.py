@@ -71,7 +71,8 @@ def test_phases_pass_fail_and_say_what_nobody_measured(tool: Tool, tmp_path: Pat
     assert code == 1
     # the pipeline said that the odd run was like the others
     assert found["sli_alignment"]["evidence"] == (
-        "figures compared: 180, runs: 20; such as yield_pct of run run07: 95 written, 50 measured"
+        "figures compared: 180 of 180, runs 20 of 20; "
+        "such as yield_pct of run run07: 95 written, 50 measured"
     )
     assert found["slo_surprises"]["evidence"] == "yield_pct fails most, in 1 of 20 runs"
     assert "all as in metric_samples" in found["scrape"]["evidence"]

@@ -171,7 +171,7 @@ def test_runs_that_should_have_telemetry(marts: duckdb.DuckDBPyConnection, tmp_p
     assert capture()[:2] == (None, False)
     ids = tmp_path / "ids"
     ids.write_text("r\n\nr\n")
-    assert capture(expected=ids) == (0, True, "1 of 1 run have telemetry")
+    assert capture(expected=ids) == (0, True, "1 of 1 run has telemetry")
     ids.write_text("r\nbare\nnone\n")  # one only began: its events are missing
     assert capture(expected=ids)[:2] == (2, True)
     ids.write_text("\n")
@@ -184,7 +184,15 @@ def test_runs_that_should_have_telemetry(marts: duckdb.DuckDBPyConnection, tmp_p
     db.touch()
     found = capture(run_folders=f"{tmp_path}/runs/*", runs_of={str(db): {"r"}})
     assert found[:2] == (1, True) and found[2].endswith("runs/b")
-    assert capture(run_folders=f"{tmp_path}/none/*")[:2] == (None, False)
+    both = {"run_folders": f"{tmp_path}/runs/*", "runs_of": {str(db): {"r"}}}
+    assert capture(expected=ids, **both)[:2] == (1, False)  # the list is still empty
+    for more in ({}, {"expected": ids}):
+        with pytest.raises(UsageError, match="matches no folder"):
+            capture(run_folders=f"{tmp_path}/none/*", **more)
+    ids.write_text("r\n")
+    found = capture(expected=ids, runs=["r", "bare"])
+    assert found[:2] == (0, True)
+    assert found[2].endswith("; not in the list: 1 of 2 runs judged (bare)")
 
 
 def test_every_target_has_an_alert_of_its_number(

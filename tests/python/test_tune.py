@@ -83,7 +83,15 @@ def test_targets_are_proposed_and_written(tool: Tool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("--share", "0"), ("--share", "101"), ("--share", "nan"), ("--output-format", "xml"), ()],
+    [
+        ("--share", "0"),
+        ("--share", "101"),
+        ("--share", "nan"),
+        ("--share", "0.00001"),
+        ("--share", "99.99999"),
+        ("--output-format", "xml"),
+        (),
+    ],
 )
 def test_what_cannot_be_done_is_one_line(tool: Tool, words: tuple[str, ...]) -> None:
     done = tool("tune", *words)  # the last: nothing is published
@@ -187,6 +195,10 @@ def test_how_runs_are_named(
 
 def test_runs_that_are_not_there(marts: duckdb.DuckDBPyConnection) -> None:
     assert chosen_runs.choose(marts, ["3"], {"30", "timeless"}) == ["30", "timeless"]
+    assert chosen_runs.latest(marts, None).startswith("the latest of those there are is 'today', ")
+    assert chosen_runs.latest(marts, None).endswith(" UTC")
+    assert "'timeless', whose last event was at a time" in chosen_runs.latest(marts, {"timeless"})
+    assert chosen_runs.latest(marts, set()).startswith("there is none")
     for words in (["nope"], ["today,nope"], ["since:soon"], ["since:99999999999999d4"]):
         with pytest.raises(UsageError):
             chosen_runs.choose(marts, words, None)
