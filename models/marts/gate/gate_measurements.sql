@@ -116,9 +116,15 @@ overhead as (
 
 compared as (
 
-    select differences.*
-    from differences
-    inner join runs on differences.run_id = runs.run_id
+    select
+        runs.run_id,
+        differences.sli,
+        differences.recorded_value,
+        differences.measured_value,
+        differences.status,
+        differences.status in ('within', 'beyond') as is_compared,
+    from runs
+    left join differences on runs.run_id = differences.run_id
 
 ),
 
@@ -127,15 +133,18 @@ sli_alignment as (
     select
         'sli_alignment' as criterion,
         if(
-            count(*) filter (status in ('within', 'beyond')) > 0,
+            count(*) filter (is_compared) > 0,
             count(*) filter (status = 'beyond'),
             null
         )::double as value,
-        true as is_complete,
+        -- a run without any figure says nothing of the others
+        count(distinct run_id) filter (is_compared) = count(distinct run_id) as is_complete,
         format(
-            'figures compared: {}, runs: {}{}',
-            count(*) filter (status in ('within', 'beyond')),
-            count(distinct run_id) filter (status in ('within', 'beyond')),
+            'figures compared: {} of {}, runs {} of {}{}',
+            count(*) filter (is_compared),
+            count(sli),
+            count(distinct run_id) filter (is_compared),
+            count(distinct run_id),
             coalesce(
                 format(
                     '; such as {} of run {}: {:.6g} written, {:.6g} measured',

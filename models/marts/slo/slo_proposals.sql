@@ -116,11 +116,14 @@ decided as (
         end as pin_reason,
         -- nobody wants to hear of each single one because nine in ten runs had none
         comparator = '<=' and rounded_value <= 0 and target > 0 as is_too_strict,
+        -- more is better: zero is met by all; a share is never above 100 %
+        rounded_value is null
+        or (comparator = '>=' and rounded_value <= 0)
+        or (comparator = '<=' and unit = '%' and rounded_value >= 100) as is_always_met,
         case
             when pin_reason is not null then 'pinned'
-            when
-                runs < {{ var('tune_runs_min') }} or rounded_value is null
-                then 'too_few'
+            when runs < {{ var('tune_runs_min') }} then 'too_few'
+            when is_always_met then 'too_loose'
             when rounded_value = target or is_too_strict then 'kept'
             when (rounded_value > target) = (comparator = '>=') then 'tighter'
             else 'looser'
@@ -188,6 +191,15 @@ final as (
             when decided.proposal = 'too_few'
                 then format(
                     '{} of at least {} runs with data', decided.runs, {{ var('tune_runs_min') }}
+                )
+            when decided.proposal = 'too_loose' and decided.rounded_value is null
+                then 'what the share reaches is not a finite number'
+            when decided.proposal = 'too_loose'
+                then format(
+                    'the share meets no more than {} {:g} {}, which no run could miss',
+                    decided.comparator,
+                    decided.rounded_value,
+                    decided.unit
                 )
             when decided.is_too_strict then 'the share has none, and zero would allow none'
         end as reason,
