@@ -103,8 +103,8 @@ def _diagnose(
     try:
         return diagnosis.from_files(names, run, against, topic, compiled)
     except NoSuchRun as missing:
-        try:
-            return diagnosis.from_warehouse(run, against, topic)
+        try:  # what the file calls its latest run need not be the warehouse's
+            return diagnosis.from_warehouse(missing.beside or run, against, topic)
         except TelemetryError:
             raise missing from None
 

@@ -12,7 +12,7 @@ from typing import Final
 import duckdb
 
 from exporter import direct, results
-from exporter.direct_find import Found, chosen
+from exporter.direct_find import Found, NoSuchRun, chosen
 from exporter.errors import TelemetryError, UsageError
 from exporter.raw_sql import literal
 from exporter.results import DIAGNOSIS_MODELS, Row, iso, rows
@@ -51,7 +51,8 @@ class Diagnosis:
         baselines: rows of diagnosis_baselines, the latest first.
         symptoms: rows of diagnosis_symptoms that were asked for, the worst first, each with its
             contributions, causes, evidence and remedies.
-        no_data: names of SLOs, with their subjects, that had nothing to measure.
+        no_data: names of SLOs, with scope and subject but for those of the whole run, that had
+            nothing to measure.
         skipped: sources that could not be read.
     """
 
@@ -116,7 +117,11 @@ def opened(names: Sequence[str], run: str, against: str, compiled: Path) -> Iter
         if against == LAST_WEEK:
             since = None if began is None else began - _WEEK_S - 1
             return [other for other in earlier if since is not None and other.latest >= since]
-        named = chosen(known, [found.source], against)
+        try:
+            named = chosen(known, [found.source], against)
+        except NoSuchRun as missing:
+            missing.beside = found.run_id
+            raise
         return [named] if named.run_id != found.run_id else []
 
     with direct.opened(names, run, compiled, DIAGNOSIS_MODELS, beside, VIEWS) as found:
@@ -184,12 +189,17 @@ def diagnose(
         ),
         symptoms=shown,
         no_data=[
-            " ".join(filter(None, (symptom["slo"], symptom["subject"])))
+            " ".join(str(symptom[column]) for column in _KEY[: _named(symptom)])
             for symptom in symptoms
             if symptom["status"] == "no_data"
         ],
         skipped=list(skipped),
     )
+
+
+def _named(symptom: Row) -> int:
+    """Return how many columns of the key it takes to name a symptom."""
+    return 1 if symptom["scope"] == "run" else 2 if symptom["subject"] is None else 3
 
 
 def _shown(symptoms: Sequence[Row], topic: str | None) -> list[Row]:

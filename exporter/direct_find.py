@@ -39,7 +39,14 @@ from runs where run_id is not null
 
 
 class NoSuchRun(TelemetryError):
-    """The files do not hold the run that was asked for."""
+    """The files do not hold the run that was asked for.
+
+    Attributes:
+        beside: the run, found in them, that the missing one was to be compared with; None if it
+            is the run itself that is missing.
+    """
+
+    beside: str | None = None
 
 
 @dataclass(frozen=True)

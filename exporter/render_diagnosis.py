@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from exporter.findings import size
 from exporter.render import STATUS, amount, printable
@@ -21,9 +24,13 @@ _SCOPES = {"run_role": "role ", "run_host": "host "}
 
 def print_diagnosis(found: Diagnosis) -> None:
     """Print what is wrong with a run, the run's SLOs first, and what to do."""
+    with _printing() as out:
+        _print_run(out, found)
+
+
+def _print_run(out: Any, found: Diagnosis) -> None:
     from rich.text import Text
 
-    out = _console()
     verdict = ("OK", "bold green") if found.is_good else ("FAILED", "bold red")
     out.print(
         Text.assemble(("Run ", "bold"), (printable(found.run_id), "bold cyan"), "  ", verdict)
@@ -39,10 +46,15 @@ def print_diagnosis(found: Diagnosis) -> None:
         _print_symptom(out, symptom, said)
 
 
-def _console() -> Any:
+@contextmanager
+def _printing() -> Iterator[Any]:
+    """Give a console, and print what was printed to it without the blanks that fill up lines."""
     from rich.console import Console
 
-    return Console(highlight=False)  # to a pipe, 80 columns: these are sentences, not rows
+    out = Console(highlight=False)  # to a pipe, 80 columns: these are sentences, not rows
+    with out.capture() as captured:
+        yield out
+    typer.echo("\n".join(line.rstrip(" ") for line in captured.get().splitlines()))
 
 
 def _against(found: Diagnosis) -> str:
@@ -134,12 +146,24 @@ def _signed(value: float, unit: str) -> str:
 def _cause(symptom: Row, cause: Row) -> tuple[str, str]:
     part = cause["share_of_change"]
     explained = "" if part is None else f": {part:.0%} of the change"
-    if part is not None and part > 1:
-        explained = ": more than the whole change, as other parts got better"
+    if part is not None and part > 1 + 1e-9:
+        explained = f": more than the whole change, {_offset(symptom)}"
     return (
         _signed(cause["contribution"], symptom["measure_unit"]),
         f"{cause['sentence']}{explained}",
     )
+
+
+def _offset(symptom: Row) -> str:
+    """Say what a cause that explains more than the whole change is set off by."""
+    if symptom["compared_with"] == "runs":
+        return "as other parts got better"
+    allowed = [row for row in symptom["contributions"] if row["part"] == "allowance"]
+    for row in allowed:
+        if row["dimension"] == symptom["dimension"]:
+            allowance = amount(abs(row["contribution"]), symptom["measure_unit"])
+            return f"of which the target allows {allowance}"
+    return "as other parts do better than the target"
 
 
 def _other_dimensions(symptom: Row) -> list[str]:
@@ -201,9 +225,13 @@ def _table(lines: Sequence[tuple[str, str]]) -> Any:
 
 def print_storage(found: Storage) -> None:
     """Print how large files are, which tables and runs fill them, and what to do."""
+    with _printing() as out:
+        _print_files(out, found)
+
+
+def _print_files(out: Any, found: Storage) -> None:
     from rich.text import Text
 
-    out = _console()
     for number, file in enumerate(found.files):
         if number:
             out.print()

@@ -17,6 +17,20 @@ measures as (
 
 ),
 
+-- whose attempts failed most is first of those that explain as much
+failures as (
+
+    select
+        resolver,
+        sum(attempts) as failed_attempts,
+    from {{ ref('attempt_outcomes') }}
+    where
+        run_id = {{ diagnosed_run() }}
+        and outcome not in ('success', 'no_pdf')
+    group by resolver
+
+),
+
 worsening as (
 
     select
@@ -72,7 +86,7 @@ worded as (
             else format('{:.1f}', scale * share_now_pct / 100)
         end as share_text,
         case
-            when share_before_pct is null then 'nothing to compare with'
+            when share_before_pct is null then ''
             when scale = 100 then format('{:.1f} % before', share_before_pct)
             else format('{:.1f} before', scale * share_before_pct / 100)
         end as share_before_text,
@@ -90,7 +104,7 @@ final as (
         dimension,
         part,
         segment,
-        resolver,
+        worded.resolver,
         host,
         role,
         contribution,
@@ -109,8 +123,10 @@ final as (
                 )
             else format(
                 case
-                    when told_rate is null or abs(mix_effect) > abs(within_effect) then told_share
-                    else told_rate
+                    when told_rate is not null and abs(mix_effect) <= abs(within_effect)
+                        then told_rate
+                    when share_before_pct is null then replace(told_share, ' ({5})', '')
+                    else told_share
                 end,
                 segment,
                 rate_text,
@@ -120,8 +136,15 @@ final as (
                 share_before_text
             )
         end as sentence,
-        place,
+        row_number() over (
+            partition by worded.slo, worded.scope, worded.subject
+            order by
+                round(worded.worsening, 9) desc,
+                coalesce(failures.failed_attempts, 0) desc,
+                worded.place asc
+        ) as place,
     from worded
+    left join failures on worded.resolver = failures.resolver
 
 )
 

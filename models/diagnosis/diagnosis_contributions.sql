@@ -244,7 +244,7 @@ of_shares as (
     from joined
     where
         kind <> 'ratio'
-        and segment <> 'none'
+        and segment is not null
         and (numerator_now > 0 or (has_runs and numerator_before > 0))
     union all
     select

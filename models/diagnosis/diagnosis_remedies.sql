@@ -51,6 +51,12 @@ attempts as (
 
 ),
 
+measured as (
+
+    select * from {{ ref('diagnosis_measured') }}
+
+),
+
 intervals as (
 
     select * from {{ ref('breaker_intervals') }}
@@ -58,20 +64,101 @@ intervals as (
 
 ),
 
-summed_hosts as (
+-- an attempt that an open breaker forbade says nothing of the resolver
+losses as (
 
     select
         causes.slo,
         causes.scope,
         causes.subject,
         causes.segment,
-        causes.place,
-        causes.topic,
-        causes.host,
-        causes.role,
-        causes.rate_now_pct,
+        sum(attempts.attempts) as lost,
+        coalesce(
+            sum(attempts.attempts) filter (
+                attempts.outcome = 'skipped'
+                and regexp_matches(attempts.reason, 'breaker|circuit', 'i')
+            ),
+            0
+        ) as forbidden,
+        list(distinct coalesce(attempts.host, 'unknown')) filter (
+            attempts.outcome = 'skipped'
+            and regexp_matches(attempts.reason, 'breaker|circuit', 'i')
+        ) as hosts,
+    from causes
+    inner join attempts on causes.resolver = attempts.resolver
+    where
+        causes.topic = 'yield'
+        and attempts.outcome <> 'success'
+    group by causes.slo, causes.scope, causes.subject, causes.segment
+    having forbidden > lost / 2
+
+),
+
+forbidding as (
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        lost,
+        forbidden,
+        unnest(hosts) as host,
+    from losses
+
+),
+
+blamed as (
+
+    select
+        causes.* replace (coalesce(causes.host, forbidding.host) as host),
+        forbidding.lost,
+        forbidding.forbidden,
+    from causes
+    left join forbidding
+        on
+            causes.slo = forbidding.slo
+            and causes.scope = forbidding.scope
+            and causes.subject is not distinct from forbidding.subject
+            and causes.segment = forbidding.segment
+
+),
+
+-- why breakers opened: the openings of the worst hour, by the failures before them
+openers as (
+
+    select
+        subject as host,
+        string_agg(
+            format('{:.1f} by {}', numerator_now, segment), ', ' order by numerator_now desc
+        ) as opened_by,
+    from measured
+    where
+        slo = 'breaker_opens_per_hour'
+        and dimension = 'failure'
+        and numerator_now > 0
+    group by subject
+
+),
+
+summed_hosts as (
+
+    select
+        blamed.slo,
+        blamed.scope,
+        blamed.subject,
+        blamed.segment,
+        blamed.place,
+        blamed.topic,
+        blamed.host,
+        blamed.role,
+        blamed.rate_now_pct,
+        blamed.lost,
+        blamed.forbidden,
         sum(paces.network_requests) as network_requests,
-        sum(paces.requests_per_s) as requests_per_s,
+        -- roles need not have been asked for at the same time
+        max(if(blamed.role is null, paces.host_requests_per_s, paces.requests_per_s))
+            as requests_per_s,
         sum(paces.http_429_requests) as http_429_requests,
         sum(paces.failed_requests) as failed_requests,
         max(paces.retry_after_p50_s) as retry_after_p50_s,
@@ -79,12 +166,12 @@ summed_hosts as (
         sum(paces.repeats_fetched) as repeats_fetched,
         max(paces.repeat_p95_s) as repeat_p95_s,
         sum(paces.urls) as urls,
-    from causes
+    from blamed
     inner join paces
         on
-            causes.host = paces.host
-            and (causes.role is null or causes.role = paces.role)
-            and (causes.slo <> 'cache_hit_pct' or paces.role = 'metadata')
+            blamed.host = paces.host
+            and (blamed.role is null or blamed.role = paces.role)
+            and (blamed.slo <> 'cache_hit_pct' or paces.role = 'metadata')
     group by all
 
 ),
@@ -104,6 +191,7 @@ of_breakers as (
     select
         of_hosts.*,
         symptoms.target,
+        openers.opened_by,
         count(*) as openings,
         median(intervals.seconds_open) as open_p50_s,
     from of_hosts
@@ -113,7 +201,8 @@ of_breakers as (
             and of_hosts.scope = symptoms.scope
             and of_hosts.subject is not distinct from symptoms.subject
     inner join intervals on of_hosts.host = intervals.host
-    where of_hosts.slo = 'breaker_opens_per_hour'
+    left join openers on of_hosts.host = openers.host
+    where of_hosts.topic in ('breaker', 'yield')
     group by all
 
 ),
@@ -183,26 +272,29 @@ retries as (
 
 -- The expected time to a success is least when resolvers are asked in the order of time per try
 -- divided by chance of success (Simon and Kadane 1975, "Optimal problem-solving search", Artificial
--- Intelligence 6: 235). One that never succeeded goes last.
-orders as (
+-- Intelligence 6: 235). One that never succeeded goes last; those of equal cost stay as they are.
+costs as (
 
     select
-        string_agg(resolver, ', ' order by mean_place asc, attempts desc, resolver asc)
-            as order_now,
-        string_agg(
-            resolver,
-            ', '
-            order by
-                successes = 0 or elapsed_mean_ms is null,
-                elapsed_mean_ms * attempts / nullif(successes, 0),
-                resolver
-        ) as order_proposed,
-        count(*) as resolvers,
+        resolver,
+        successes,
+        elapsed_mean_ms * (attempts - coalesce(skipped, 0)) / nullif(successes, 0) as cost_ms,
+        row_number() over (order by mean_place asc, attempts desc, resolver asc) as place_now,
     from efforts
     where
         run_id = {{ diagnosed_run() }}
         and resolver <> 'unknown'
         and mean_place is not null
+
+),
+
+orders as (
+
+    select
+        string_agg(resolver, ', ' order by place_now) as order_now,
+        string_agg(resolver, ', ' order by cost_ms asc nulls last, place_now asc) as order_proposed,
+    from costs
+    having sum(successes) > 0
 
 ),
 
@@ -217,7 +309,7 @@ wanted as (
         1 as turn,
         'Lower the requests per second' as remedy,
         'rps_lower' as setting,
-        host as applies_to,
+        concat_ws(', role ', host, role) as applies_to,
         requests_per_s as observed,
         requests_per_s * (1 - part_429) as base,
         null::varchar as proposed_text,
@@ -233,7 +325,11 @@ wanted as (
     where
         http_429_requests > 0
         and requests_per_s > 0
-        and (slo = 'http_429_pct' or (slo = 'breaker_opens_per_hour' and segment = '429'))
+        and (
+            slo = 'http_429_pct'
+            or (slo = 'breaker_opens_per_hour' and segment = '429')
+            or topic = 'yield'
+        )
 
     union all
 
@@ -254,7 +350,11 @@ wanted as (
     from of_hosts
     where
         retry_after_p50_s > 0
-        and (slo = 'http_429_pct' or (slo = 'breaker_opens_per_hour' and segment = '429'))
+        and (
+            slo = 'http_429_pct'
+            or (slo = 'breaker_opens_per_hour' and segment = '429')
+            or topic = 'yield'
+        )
 
     union all
 
@@ -334,6 +434,7 @@ wanted as (
     from of_breakers
     where
         place = 1
+        and topic = 'breaker'
         and open_p50_s is not null
 
     union all
@@ -370,9 +471,35 @@ wanted as (
         subject,
         segment,
         place,
+        0 as turn,
+        'See why its breaker opened: diagnose breaker' as remedy,
+        null as setting,
+        host as applies_to,
+        100 * forbidden / lost as observed,
+        null as base,
+        null::varchar as proposed_text,
+        format(
+            '{:,.0f} of {:,.0f} attempts without success were skipped as a breaker was open; it '
+            || 'opened {} times{}',
+            forbidden::double,
+            lost::double,
+            openings,
+            coalesce(format(', in its worst hour {}', opened_by), '')
+        ) as reason,
+    from of_breakers
+    where topic = 'yield'
+
+    union all
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
         2 as turn,
         if(topic = 'ttfp', 'Bound its time', 'Give it more time') as remedy,
-        'timeout_s' as setting,
+        if(topic = 'ttfp', 'timeout_s', 'timeout_s_raise') as setting,
         resolver as applies_to,
         if(topic = 'ttfp', success_p95_ms, timeout_p50_ms) / 1000 as observed,
         if(
@@ -423,7 +550,8 @@ wanted as (
         coalesce(retries.most_retries, 0) + 1 as base,
         null::varchar as proposed_text,
         format(
-            'timeouts grew, and no request was retried more than {} times',
+            '{}, and no request was retried more than {} times',
+            if(of_resolvers.part_timeouts_before is null, 'attempts timed out', 'timeouts grew'),
             coalesce(retries.most_retries, 0)
         ) as reason,
     from of_resolvers
@@ -488,8 +616,13 @@ wanted as (
     where
         causes.topic in ('yield', 'ttfp')
         and causes.place = 1
-        and orders.resolvers > 1
         and orders.order_now <> orders.order_proposed
+        and not exists (
+            from losses
+            where
+                losses.slo = causes.slo
+                and losses.segment = causes.segment
+        )
 
     union all
 
@@ -502,6 +635,7 @@ wanted as (
         1 as turn,
         case
             when repeats_fetched > 0 then 'Keep its answers longer, and its ETags'
+            when urls = 0 then 'Record hashes of its URLs'
             else
                 'Leave what changes with each request out of the cache''s key, or let a first run '
                 || 'fill the cache'
@@ -520,6 +654,7 @@ wanted as (
                     repeats::bigint,
                     repeat_p95_s
                 )
+            when urls = 0 then 'without them it is unknown whether it is asked for the same again'
             else format(
                 'none of its {:,} different URLs was fetched twice in the run', urls::bigint
             )
@@ -555,9 +690,29 @@ bounded as (
         limits.unit,
         limits.lowest,
         limits.highest,
+        limits.direction,
         wanted.base * limits.factor as value_wanted,
+        least(limits.highest, greatest(limits.lowest, value_wanted)) as value_bounded,
+        if(limits.unit = 'requests/s', round(value_bounded, 2), ceil(value_bounded))
+            as value_rounded,
     from wanted
     left join limits on wanted.setting = limits.setting
+
+),
+
+-- a bound may lie on the wrong side of what is observed: to go there would do the opposite
+directed as (
+
+    select
+        *,
+        coalesce(
+            case direction
+                when 'down' then value_rounded >= observed
+                when 'up' then value_rounded <= observed
+            end,
+            false
+        ) as is_contrary,
+    from bounded
 
 ),
 
@@ -569,26 +724,38 @@ final as (
         subject,
         segment,
         remedy,
-        replace(replace(setting, 'rps_lower', 'rps'), 'rps_raise', 'rps') as setting,
+        regexp_replace(setting, '_(lower|raise)$', '') as setting,
         applies_to,
-        case
-            when
-                unit in ('requests/s')
-                then round(least(highest, greatest(lowest, value_wanted)), 2)
-            else ceil(least(highest, greatest(lowest, value_wanted)))
-        end as proposed,
+        if(is_contrary, null, value_rounded) as proposed,
         proposed_text,
         unit,
         lowest,
         highest,
         value_wanted not between lowest and highest as is_bounded,
         observed,
-        reason,
+        case
+            when not is_contrary then reason
+            when direction = 'down'
+                then format(
+                    '{}; no value: {:.3g} {} is at or below the least that is proposed, {:g}',
+                    reason,
+                    observed,
+                    unit,
+                    lowest
+                )
+            else format(
+                '{}; no value: {:.3g} {} is at or above the most that is proposed, {:g}',
+                reason,
+                observed,
+                unit,
+                highest
+            )
+        end as reason,
         row_number() over (
             partition by slo, scope, subject
             order by place, turn, applies_to
         ) as place,
-    from bounded
+    from directed
 
 )
 

@@ -158,7 +158,7 @@ counted as (
         run_id,
         host,
         unnest(['failure', 'state_before']) as dimension,
-        'none' as segment,
+        null as segment,
         0 as openings,
     from hosts
 

@@ -58,7 +58,7 @@ missed as (
     select
         run_id,
         case
-            when coalesce(is_from_cache, false) then 'none'
+            when coalesce(is_from_cache, false) then null
             when coalesce(is_revalidated, false) or status = 304 then 'revalidated'
             when coalesce(is_stale, false) then 'stale'
             when status is null then 'exception'

@@ -142,7 +142,7 @@ counted as (
         slo,
         unnest(['resolver', 'host', 'outcome']) as dimension,
         'share' as kind,
-        'none' as segment,
+        null as segment,
         0 as numerator,
         0 as denominator,
     from bases

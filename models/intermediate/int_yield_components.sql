@@ -163,11 +163,11 @@ counted as (
         'outcome' as dimension,
         'loss' as kind,
         'all' as route,
-        if(is_success, 'none', outcome) as segment,
+        if(is_success, null, outcome) as segment,
         count(*) filter (not is_success) as numerator,
         count(*) filter (not is_success) as denominator,
     from fates
-    group by run_id, if(is_success, 'none', outcome)
+    group by run_id, if(is_success, null, outcome)
 
 ),
 
@@ -202,13 +202,13 @@ final as (
         'resolver' as dimension,
         'share' as kind,
         'all' as route,
-        if(is_corrupt, resolver, 'none') as segment,
+        if(is_corrupt, resolver, null) as segment,
         count(*) filter (is_corrupt)::double as numerator,
         count(*) filter (is_corrupt)::double as denominator,
         1.0::double as base,
     from artifacts
     where is_corrupt is not null
-    group by run_id, if(is_corrupt, resolver, 'none')
+    group by run_id, if(is_corrupt, resolver, null)
 
 )
 

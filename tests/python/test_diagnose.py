@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import diagnosis, direct, warehouse
+from exporter import diagnose, diagnosis, direct, warehouse
 from exporter.diagnosis import DIAGNOSIS_MODELS, LAST_WEEK, PREVIOUS, VIEWS, Diagnosis
 from exporter.loader import load
 from exporter.results import iso
@@ -196,6 +196,7 @@ def test_the_command_on_a_bad_run(tool: Tool, tmp_path: Path) -> None:
         done = tool("diagnose", "yield", "--db", db, COLUMNS=str(columns))
         assert (done.returncode, done.stderr) == (1, "")
         assert max(map(len, done.stdout.splitlines())) <= columns
+        assert not any(line.endswith(" ") for line in done.stdout.splitlines())
         text = " ".join(done.stdout.split())
         assert "Run bad FAILED" in text
         assert "compared with good, the run before it" in text
@@ -269,6 +270,35 @@ def test_what_cannot_be_answered(tool: Tool, tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (2, ""), arguments
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_resolver_called_none_counts_too(tmp_path: Path, compiled: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    crawl, *_ = DEGRADED["a resolver is slow"]
+    crawls.write(db, "r", crawl, seed=1)
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("update fallback_attempts set tier = 'none', host = 'none'")
+        connection.execute("update fallback_attempts set source = 'none' where source <> 'arxiv'")
+        connection.execute("update downloads set metadata = null, final_path = null, sha256 = 'x'")
+    found = diagnosis.from_files([str(db)], "r", PREVIOUS, None, compiled)
+    assert {"yield_pct", "ttfp_p95_ms", "corruption_count"} <= {s["slo"] for s in found.symptoms}
+    assert_adds_up(found)
+    assert any(row["segment"] == "none" for s in found.symptoms for row in s["contributions"])
+
+
+def test_the_warehouse_is_asked_for_the_run_of_the_file(
+    tmp_path: Path, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "t.sqlite3", "mine")
+    asked: list[str] = []
+    monkeypatch.setattr(
+        diagnosis, "from_warehouse", lambda run, against, topic: asked.append(run) or "answer"
+    )
+    monkeypatch.setattr(diagnose, "_compiled", lambda *_: compiled)
+    names = [str(tmp_path / "t.sqlite3")]
+    for run, against in (("latest", "elsewhere"), ("mine", "elsewhere"), ("other", PREVIOUS)):
+        assert diagnose._diagnose(names, run, against, None, None, False) == "answer"
+    assert asked == ["mine", "mine", "other"]
 
 
 def test_dirty_files(tool: Tool, tmp_path: Path) -> None:

@@ -58,24 +58,44 @@ measured as (
 
 ),
 
-final as (
+-- a rate of all roles together is not the sum of theirs, which need not be of the same minutes
+hosts as (
 
     select
         run_id,
         host,
-        role,
-        network_requests,
-        http_429_requests,
-        failed_requests,
+        sum(sample_weight) as network_requests,
+        least(max(ts) - min(ts), 60 * count(distinct minute_at)) as asked_s,
+    from spaced
+    where is_network
+    group by run_id, host
+
+),
+
+final as (
+
+    select
+        measured.run_id,
+        measured.host,
+        measured.role,
+        measured.network_requests,
+        measured.http_429_requests,
+        measured.failed_requests,
         -- over the time in which it was asked at all: a run may turn to a host now and then
-        network_requests / nullif(least(span_s, busy_minutes * 60), 0) as requests_per_s,
-        retry_after_p50_s,
-        most_retries,
-        urls,
-        repeats,
-        repeats_fetched,
-        repeat_p95_s,
+        measured.network_requests
+        / nullif(least(measured.span_s, measured.busy_minutes * 60), 0) as requests_per_s,
+        measured.retry_after_p50_s,
+        measured.most_retries,
+        measured.urls,
+        measured.repeats,
+        measured.repeats_fetched,
+        measured.repeat_p95_s,
+        hosts.network_requests / nullif(hosts.asked_s, 0) as host_requests_per_s,
     from measured
+    left join hosts
+        on
+            measured.run_id = hosts.run_id
+            and measured.host = hosts.host
 
 )
 

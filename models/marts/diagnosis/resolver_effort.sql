@@ -32,8 +32,10 @@ measured as (
         count(*) as attempts,
         count(*) filter (outcome = 'success') as successes,
         count(*) filter (outcome = 'timeout') as timeouts,
+        count(*) filter (outcome = 'skipped') as skipped,
         avg(place) as mean_place,
-        avg(elapsed_ms) as elapsed_mean_ms,
+        -- a breaker's refusal takes no time, and is not the resolver's
+        avg(elapsed_ms) filter (outcome is distinct from 'skipped') as elapsed_mean_ms,
         quantile_cont(elapsed_ms, [0.5, 0.95]) filter (outcome = 'success') as success_ms,
         median(elapsed_ms) filter (outcome = 'timeout') as timeout_p50_ms,
     from placed
@@ -54,6 +56,7 @@ final as (
         success_ms[1] as success_p50_ms,
         success_ms[2] as success_p95_ms,
         timeout_p50_ms,
+        skipped,
     from measured
 
 )
