@@ -436,7 +436,7 @@ def test_what_cannot_be_done_is_one_line(tool: Tool, tmp_path: Path) -> None:
         (("t.jsonl", "--db", "file/x.db"), 2, "cannot write file/x.db"),
         (("t.jsonl", "--db", "newer.sqlite3"), 2, "update the recorder"),
         (("t.jsonl",), 2, "--db"),
-        (("t.jsonl", "--db", "c.db", "--output-format", "xml"), 2, "text or json"),
+        (("t.jsonl", "--db", "c.db", "--output-format", "xml"), 2, "'text', 'json'"),
     ):
         done = tool("load-jsonl", *arguments)
         assert done.returncode == code, (arguments, done.stderr)
