@@ -9,13 +9,14 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from exporter.raw_schema import raw_columns
+from exporter.raw_schema import TABLES, raw_columns
 from exporter.raw_sql import TableShape, literal
 
 #: Marks a folder as an archive.
@@ -26,6 +27,7 @@ FORMAT: Final = 1
 #: What the file_ids of archived runs begin with: a file that still holds a row goes before them.
 FILE_ID_PREFIX: Final = "archive-"
 _FOLDER: Final = "run_id="
+_FILE: Final = re.compile(r"([a-z_]+)-\d+\.parquet")
 #: Bytes of a folder's name; file systems take 255.
 _LONGEST: Final = 200
 #: The columns of archived tables that are not of the raw relation: what only the file knew of.
@@ -125,6 +127,19 @@ def is_archived_run(folder: str | Path) -> bool:
 def run_folders(archive: str | Path) -> list[str]:
     """Return the folders of an archive's runs, in order of name."""
     return sorted(entry.path for entry in os.scandir(archive) if is_archived_run(entry.path))
+
+
+def table_of(file: str) -> str | None:
+    """Return the table that a file of a run's folder is of; None where it is none of ours."""
+    found = _FILE.fullmatch(file)
+    return found[1] if found and found[1] in TABLES else None
+
+
+def strays(folder: str | Path, run: ArchivedRun | None) -> list[Path]:
+    """Return the Parquet files in a run's folder which its manifest, if any, does not name."""
+    named = run.files() if run is not None else set()
+    files = sorted(Path(folder).glob("*.parquet"))
+    return [file for file in files if table_of(file.name) and file.name not in named]
 
 
 def file_id(folder: str) -> str:

@@ -316,6 +316,9 @@ def test_rows_that_come_late_are_added(tool: Tool, tmp_path: Path) -> None:
 def test_an_archive_that_lost_its_manifest_is_not_written_over(tool: Tool, tmp_path: Path) -> None:
     db, out = tmp_path / "t.sqlite3", tmp_path / "kept"
     record(db, "old")
+    script(db, "pragma wal_checkpoint(truncate)")
+    backup = tmp_path / "backup.sqlite3"
+    shutil.copy(db, backup)
     moved(tool, db, out)
     before = sorted((file.name, file.stat().st_size) for file in (out / "run_id=old").glob("*.p*"))
     (out / "run_id=old/manifest.json").unlink()
@@ -325,9 +328,28 @@ def test_an_archive_that_lost_its_manifest_is_not_written_over(tool: Tool, tmp_p
         (left,) = moved(tool, db, place, code=1)["files"][0]["left"]
         assert f"rows of it were archived to {out} before, and are not in {place}" in left["reason"]
     assert counts(db)["http_events"] == 1
+    # nor is it by a file that is restored from a backup, and does not know of it
+    (tmp_path / "older.sqlite3").write_bytes(backup.read_bytes())
+    script(tmp_path / "older.sqlite3", f"delete from downloads where id > 17; {late}")
+    script(tmp_path / "older.sqlite3", "update downloads set final_path = 'y' where id = 3")
+    result = moved(tool, tmp_path / "older.sqlite3", out, code=1)["files"][0]
+    file = out / "run_id=old/downloads-1.parquet"
+    assert result["archived"] == [] and result["left"][0]["reason"] == (
+        f"no manifest names {file}, which has 4 rows that are not in the file: restore its "
+        "folder's manifest.json from a copy of the archive, or move the folder out of it"
+    )
     assert before == sorted(
         (file.name, file.stat().st_size) for file in (out / "run_id=old").glob("*.p*")
     )
+    (out / "run_id=old/notes.parquet").write_text("mine")
+    file.rename(out / "run_id=old/downloads-7.parquet")
+    script(backup, late)  # one with all of it goes, and what was there is not kept twice
+    assert moved(tool, backup, out)["rows"] == 103
+    assert parquet(out, "downloads") == [(20,)] and parquet(out, "http_events") == [(41,)]
+    assert {file.name for file in (out / "run_id=old").glob("downloads-*")} == {
+        "downloads-1.parquet"
+    }
+    assert (out / "run_id=old/notes.parquet").exists()
 
 
 def test_rows_that_change_between_copy_and_delete_stay(tool: Tool, tmp_path: Path) -> None:
