@@ -27,6 +27,7 @@ final as (
         run_id,
         artifact_key,
         resolver,
+        {{ utc_timestamp('first_attempt_ts') }} as first_attempt_at,
         cast({{ utc_timestamp('first_attempt_ts') }} as date) as day,
         (first_success_ts - first_attempt_ts) * 1000 as ttfp_ms,
         -- attempts are logged when they end: the first one began its own length earlier

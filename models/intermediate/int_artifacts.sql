@@ -50,6 +50,7 @@ final as (
         artifacts.is_success,
         artifacts.is_corrupt,
         artifacts.resolver,
+        coalesce(artifacts.first_download_at, runs.first_event_at) as first_download_at,
         cast(coalesce(artifacts.first_download_at, runs.first_event_at) as date) as day,
         artifacts.bytes,
         artifacts.saved_bytes,

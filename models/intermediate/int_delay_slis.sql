@@ -14,8 +14,7 @@ final as (
         case when grouping(role) = 0 then 'role' else 'host' end as grain,
         role,
         host,
-        count(rate_delay_ms) as delayed_requests,
-        quantile_cont(rate_delay_ms, 0.95) as rate_delay_p95_ms,
+        {{ delay_slis() }},
     from requests
     group by grouping sets ((run_id, role), (run_id, host))
 

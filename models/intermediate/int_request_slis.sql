@@ -18,11 +18,7 @@ counted as (
             when grouping(day) = 0 then 'day'
             else 'run'
         end as grain,
-        sum(sample_weight) as requests,
-        sum(sample_weight) filter (is_network) as network_requests,
-        sum(sample_weight) filter (is_429) as http_429_requests,
-        sum(sample_weight) filter (is_metadata) as metadata_requests,
-        sum(sample_weight) filter (is_metadata and is_cache_hit) as metadata_cache_hits,
+        {{ request_sums() }},
     from requests
     group by grouping sets ((run_id), (run_id, host), (run_id, day))
 
@@ -35,11 +31,7 @@ final as (
         grain,
         host,
         day,
-        requests,
-        coalesce(network_requests, 0) as network_requests,
-        coalesce(metadata_requests, 0) as metadata_requests,
-        100.0 * coalesce(http_429_requests, 0) / nullif(network_requests, 0) as http_429_pct,
-        100.0 * coalesce(metadata_cache_hits, 0) / nullif(metadata_requests, 0) as cache_hit_pct,
+        {{ request_slis() }},
     from counted
 
 )

@@ -18,9 +18,7 @@ measured as (
             when grouping(day) = 0 then 'day'
             else 'run'
         end as grain,
-        count(ttfp_ms) as ttfp_artifacts,
-        quantile_cont(ttfp_ms, [0.5, 0.95, 0.99]) as ttfp_ms,
-        quantile_cont(ttfp_wall_ms, [0.5, 0.95]) as ttfp_wall_ms,
+        {{ ttfp_quantiles() }},
     from artifacts
     where ttfp_ms is not null
     group by grouping sets ((run_id), (run_id, resolver), (run_id, day))
@@ -34,12 +32,7 @@ final as (
         grain,
         resolver,
         day,
-        ttfp_artifacts,
-        ttfp_ms[1] as ttfp_p50_ms,
-        ttfp_ms[2] as ttfp_p95_ms,
-        ttfp_ms[3] as ttfp_p99_ms,
-        ttfp_wall_ms[1] as ttfp_wall_p50_ms,
-        ttfp_wall_ms[2] as ttfp_wall_p95_ms,
+        {{ ttfp_slis() }},
     from measured
 
 )

@@ -118,6 +118,10 @@ ranked as (
         targets.target,
         targets.unit,
         targets.sample,
+        targets.good,
+        targets.objective_pct,
+        targets.window_days,
+        targets.smallest_sample,
         row_number() over (
             partition by candidates.run_id, candidates.slo, candidates.scope, candidates.subject
             order by targets.subject is null
@@ -142,6 +146,10 @@ final as (
         target,
         unit,
         sample,
+        good,
+        objective_pct,
+        window_days,
+        smallest_sample,
     from ranked
     where specificity = 1
 

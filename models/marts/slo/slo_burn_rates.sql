@@ -1,0 +1,75 @@
+with verdicts as (
+
+    select * from {{ ref('slo_slice_verdicts') }}
+    where status in ('good', 'bad')
+
+),
+
+moment as (
+
+    select as_of from {{ ref('int_moment') }}
+
+),
+
+windows as (
+
+    select long_hours as window_hours from {{ ref('burn_rate_alerts') }}
+    union
+    select short_hours as window_hours from {{ ref('burn_rate_alerts') }}
+
+),
+
+budgets as (
+
+    select
+        slo,
+        scope,
+        subject,
+        objective_pct,
+    from {{ ref('slo_budgets') }}
+
+),
+
+counted as (
+
+    select
+        verdicts.slo,
+        verdicts.scope,
+        verdicts.subject,
+        windows.window_hours,
+        count(*) as slices_judged,
+        count(*) filter (verdicts.status = 'bad') as slices_bad,
+    from verdicts
+    cross join moment
+    inner join windows
+        on
+            verdicts.hour_at <= moment.as_of
+            and verdicts.hour_at > moment.as_of - to_hours(windows.window_hours)
+    group by all
+
+),
+
+final as (
+
+    select
+        budgets.slo,
+        budgets.scope,
+        budgets.subject,
+        windows.window_hours,
+        coalesce(counted.slices_judged, 0) as slices_judged,
+        coalesce(counted.slices_bad, 0) as slices_bad,
+        -- 1 spends just all of the budget within its window
+        (counted.slices_bad / counted.slices_judged) / ((100 - budgets.objective_pct) / 100)
+            as burn_rate,
+    from budgets
+    cross join windows
+    left join counted
+        on
+            budgets.slo = counted.slo
+            and budgets.scope = counted.scope
+            and budgets.subject is not distinct from counted.subject
+            and windows.window_hours = counted.window_hours
+
+)
+
+select * from final
