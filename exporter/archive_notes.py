@@ -48,6 +48,23 @@ class Note:
             ) from None
 
 
+def notes_of(connection: duckdb.DuckDBPyConnection, source: Source) -> list[Note]:
+    """Return where a file says that its runs went, by run; none where it says nothing."""
+    try:
+        rows = connection.execute(
+            "select decode(unhex(run)), decode(unhex(archive)), archived_at "
+            "from sqlite_query(?, ?) order by 1",
+            [
+                source.alias,
+                "select hex(run_id) as run, hex(archive) as archive, archived_at "
+                f"from {TABLE} where archive <> ''",
+            ],
+        ).fetchall()
+    except ENGINE_ERRORS:  # nothing was ever archived from it
+        return []
+    return [Note(str(run), str(archive), str(at)) for run, archive, at in rows]
+
+
 def note_of(connection: duckdb.DuckDBPyConnection, source: Source, run_id: str) -> Note | None:
     """Return where a file says that a run went; None where it says nothing.
 

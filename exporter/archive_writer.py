@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -294,7 +293,7 @@ class Writer:
         table = archived.table_of(file.name)
         assert table is not None
         columns = ", ".join(_columns(table))
-        at = literal(glob.escape(str(file)))
+        at = literal(archived.as_pattern(file))
         here = f"select {columns} from read_parquet({at}, hive_partitioning = false)"
         stored = tables.get(table)
         written = f"select {columns} from ({_none_of(table)})"

@@ -129,6 +129,22 @@ def run_folders(archive: str | Path) -> list[str]:
     return sorted(entry.path for entry in os.scandir(archive) if is_archived_run(entry.path))
 
 
+def unlisted_folders(archive: str | Path) -> list[str]:
+    """Return the folders of an archive that hold a run's Parquet and no manifest, in order."""
+    return sorted(
+        entry.path
+        for entry in os.scandir(archive)
+        if entry.name.startswith(_FOLDER)
+        and not is_archived_run(entry.path)
+        and strays(entry.path, None)
+    )
+
+
+def as_pattern(file: str | Path) -> str:
+    """Return a pattern that matches one file alone, for DuckDB, which takes names for patterns."""
+    return glob.escape(str(file))
+
+
 def table_of(file: str) -> str | None:
     """Return the table that a file of a run's folder is of; None where it is none of ours."""
     found = _FILE.fullmatch(file)
@@ -221,7 +237,7 @@ def select_sql(folder: str, run: ArchivedRun, table: str, with_extra: bool = Fal
     columns = ", ".join(c if c in known else f"null::{t} as {c}" for c, t in wanted.items())
     if stored.file is None:
         return f"select {columns} where false"
-    file = literal(glob.escape(os.path.join(folder, stored.file)))
+    file = literal(as_pattern(os.path.join(folder, stored.file)))
     return f"select {columns} from read_parquet({file}, hive_partitioning = false)"
 
 
