@@ -94,9 +94,9 @@ def run(
     with progress("loading", verbose) as (say, step):
         outcome = runner.build(names, find_project(project_dir), say, step, verbose)
     for skip in outcome.report.skipped:
-        _complain(f"skipped {skip.path}: {skip.reason}")
+        output.complain(f"skipped {skip.path}: {skip.reason}")
     for failure in outcome.failed_tests:
-        _complain(f"test failed: {failure}")
+        output.complain(f"test failed: {failure}")
     if output_format is OutputFormat.json:
         render.print_json(outcome.as_json())
     else:
@@ -146,7 +146,7 @@ def summary(
 
     found, source = _summarise(named(db), run, project_dir, verbose)
     if found.dropped_events:
-        _complain(
+        output.complain(
             f"the recorder dropped {found.dropped_events:,} events of this run: what is shown is "
             "of those it kept (why: first_error in recorder_health)"
         )
@@ -192,7 +192,7 @@ def query(
     else:
         render.print_table(result.columns, result.rows)
     if result.is_cut:
-        _complain(f"only the first {limit:,} rows are shown: raise --limit for more")
+        output.complain(f"only the first {limit:,} rows are shown: raise --limit for more")
     raise typer.Exit(1 if skipped else 0)
 
 
@@ -243,7 +243,7 @@ def metrics(
         compiled = direct.compiled(project, say, verbose)
     collected = samples.collect(named(db), run, runs, compiled, warehouse.models_version(project))
     for skip in collected.skipped:
-        _complain(f"skipped {skip.path}: {skip.reason}")
+        output.complain(f"skipped {skip.path}: {skip.reason}")
     found = (len(collected.read), len(collected.skipped), len(collected.samples))
     own = [*samples.about(collected.models, *found), samples.refreshed(time.time())]
     content = exposition.text([*collected.samples, *own])
@@ -324,7 +324,7 @@ def _summarise(
         try:
             with direct.opened(names, run, compiled, results.SUMMARY_MODELS) as found:
                 for skip in found.skipped:
-                    _complain(f"skipped {skip.path}: {skip.reason}")
+                    output.complain(f"skipped {skip.path}: {skip.reason}")
                 return results.summary(found.connection, found.run_id), found.path
         except NoSuchRun as missing:
             try:
@@ -337,12 +337,8 @@ def _summarise(
         return results.summary(connection, run), "the warehouse"
 
 
-def _complain(message: str) -> None:
-    typer.echo(message, err=True)
-
-
 def _fail(message: str, code: int = 2) -> None:
-    _complain(f"error: {message}")
+    output.complain(f"error: {message}")
     output.drop()
     sys.exit(code)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from exporter import output
 from exporter.errors import UsageError
 from exporter.progress import progress
 
@@ -28,9 +27,9 @@ def load(db: list[str], project_dir: Path | None, verbose: bool) -> Build:
     with progress("loading", verbose) as (say, step):
         outcome = runner.build(db, find_project(project_dir), say, step, verbose)
     for skip in outcome.report.skipped:
-        typer.echo(f"skipped {skip.path}: {skip.reason}", err=True)
+        output.complain(f"skipped {skip.path}: {skip.reason}")
     for failure in outcome.failed_tests:
-        typer.echo(f"test failed, so the answer is from the last good state: {failure}", err=True)
+        output.complain(f"test failed, so the answer is from the last good state: {failure}")
     return outcome
 
 

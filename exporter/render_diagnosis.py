@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from exporter.errors import printable
 from exporter.findings import size
-from exporter.render import STATUS, amount, printable
+from exporter.render import STATUS, amount
 from exporter.results import Row
 
 if TYPE_CHECKING:

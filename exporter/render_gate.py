@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.render import console_out, printable
+from exporter.errors import printable
+from exporter.render import console_out
 from exporter.results import Row
 
 _SHOWN: Final = {

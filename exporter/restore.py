@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from exporter.errors import TelemetryError, UsageError
+from exporter import output
+from exporter.errors import TelemetryError, UsageError, printable
 from exporter.options import Format, OutputFormat
 from exporter.progress import progress
 
@@ -63,8 +64,10 @@ def restore(
     else:
         made = f"{chosen.manifest.created_at:%Y-%m-%d %H:%M:%S} UTC"
         typer.echo(
-            f"{db}: {amounts(chosen.manifest)}, of {made}, checked, from "
-            f"{place.where.rstrip('/')}/{chosen.archive}"
+            printable(
+                f"{db}: {amounts(chosen.manifest)}, of {made}, checked, from "
+                f"{place.where.rstrip('/')}/{chosen.archive}"
+            )
         )
 
 
@@ -166,7 +169,7 @@ def _choose(place: Store, name: str | None, source: str, is_told: bool) -> Backu
     sources = sorted({backup.manifest.source for backup in found.complete})
     of_source = [backup for backup in found.complete if backup.manifest.source == source]
     for archive, reason in found.damaged.items():
-        typer.echo(f"skipped {archive}: {reason}", err=True)
+        output.complain(f"skipped {archive}: {reason}")
     if of_source or (len(sources) == 1 and not is_told):
         return (of_source or found.complete)[0]
     if not sources:
