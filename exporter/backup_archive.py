@@ -84,23 +84,29 @@ class Manifest:
             if int(said["format"]) > _FORMAT:
                 raise DamagedError("it was made by a newer version: update this one")
             return cls(
-                source=str(said["source"]),
+                source=_text(said["source"]),
                 created_at=datetime.fromisoformat(said["created_at"]).astimezone(UTC),
                 sums=Sums(
                     int(said["sqlite_bytes"]),
-                    str(said["sqlite_sha256"]),
+                    _text(said["sqlite_sha256"]),
                     int(said["compressed_bytes"]),
-                    str(said["compressed_sha256"]),
+                    _text(said["compressed_sha256"]),
                 ),
                 content=Content(
                     {str(table): int(rows) for table, rows in said["rows"].items()},
                     int(said["runs"]),
                     int(said["schema_version"]),
                 ),
-                tool_version=str(said["tool_version"]),
+                tool_version=_text(said["tool_version"]),
             )
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise DamagedError("its manifest is damaged") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 class _Hashed:
