@@ -14,6 +14,7 @@ from exporter import (
     __version__,
     archive,
     backup,
+    compare,
     diagnose,
     doctor,
     gate,
@@ -300,6 +301,7 @@ def serve(
 
 app.command(epilog=jsonl.EXAMPLE)(jsonl.load_jsonl)
 app.command(epilog=archive.EXAMPLE)(archive.archive)
+app.command(epilog=compare.EXAMPLE)(compare.compare)
 app.command(epilog=diagnose.EXAMPLE)(diagnose.diagnose)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=backup.EXAMPLE)(backup.backup)

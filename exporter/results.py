@@ -32,6 +32,8 @@ DIAGNOSIS_MODELS = (
     "breaker_intervals",
     "limiter_blocks",
 )
+#: The models that a comparison of runs reads, beside those of a diagnosis.
+REGRESSION_MODELS = ("regressions",)
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
 
