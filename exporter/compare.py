@@ -15,7 +15,9 @@ from exporter.progress import progress
 if TYPE_CHECKING:
     from exporter.comparison import Comparison
 
-EXAMPLE: Final = "Example: docstokg-telemetry compare baseline latest --db 'runs/*/manifest.sqlite3'"
+EXAMPLE: Final = (
+    "Example: docstokg-telemetry compare baseline latest --db 'runs/*/manifest.sqlite3'"
+)
 
 
 class FailOn(StrEnum):

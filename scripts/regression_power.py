@@ -81,14 +81,20 @@ def yields(
         before: the same of the runs before each of them.
     """
     clear(connection)
-    rows = [(f"{i}", None, *counts) for i, counts in enumerate(now)]
-    for i, each in enumerate(before):
-        rows += [(f"{i}.{j}", f"{i}", *counts) for j, counts in enumerate(each)]
+    rows: list[dict[str, object]] = [
+        {"run": f"{i}", "later": None, "good": good, "size": size}
+        for i, (good, size) in enumerate(now)
+    ]
+    rows += [
+        {"run": f"{i}.{j}", "later": f"{i}", "good": good, "size": size}
+        for i, each in enumerate(before)
+        for j, (good, size) in enumerate(each)
+    ]
+    kinds = '[{"run": "VARCHAR", "later": "VARCHAR", "good": "DOUBLE", "size": "DOUBLE"}]'
     connection.execute(
-        "create or replace temp table drawn as select unnest(from_json(?, "
-        """'[{"run": "VARCHAR", "later": "VARCHAR", "good": "DOUBLE", "size": "DOUBLE"}]'), """
-        "recursive := true)",
-        [json.dumps([dict(zip(("run", "later", "good", "size"), row, strict=True)) for row in rows])],
+        "create or replace temp table drawn as "
+        f"select unnest(from_json(?, '{kinds}'), recursive := true)",
+        [json.dumps(rows)],
     )
     connection.execute(
         "insert into lake.intermediate.int_ratio_counts "
@@ -164,10 +170,7 @@ def verdicts(connection: duckdb.DuckDBPyConnection, slo: str) -> Rates:
 
 def draws(luck: Random, size: int, rate: float, count: int) -> list[tuple[int, int]]:
     """Return how many of `size` artifacts succeeded, and `size`, for a number of runs."""
-    chances = [
-        math.comb(size, k) * rate**k * (1 - rate) ** (size - k) if 0 < rate < 1 else k == rate * size
-        for k in range(size + 1)
-    ]
+    chances = [math.comb(size, k) * rate**k * (1 - rate) ** (size - k) for k in range(size + 1)]
     found = luck.choices(range(size + 1), cum_weights=list(accumulate(chances)), k=count)
     return [(k, size) for k in found]
 
