@@ -224,6 +224,19 @@ def test_files_and_warehouse_say_the_same(crawled: Path, compiled: Path) -> None
             "where r.slo <> 'corruption_count' and abs(r.value - m.amount) > 1e-9"
         ).fetchall()
         assert others == [], "a figure is not the SLI it is named after"
+        # asked here, not by a test at each build, which would work out all runs again
+        broken = connection.execute(
+            "select * from lake.marts.regressions where (verdict = 'not_enough_data') <> "
+            "(missing is not null) or not (value >= value_low - 1e-9 and value <= value_high + 1e-9"
+            " and change between change_low - 1e-9 and change_high + 1e-9 and dispersion >= 1 "
+            "and effective_size <= sample_size + 1e-9) or list_contains(baseline_run_ids, run_id)"
+        ).fetchall()
+        assert broken == []
+        twice = connection.execute(
+            "select run_id, scope, subject, slo from lake.marts.regressions "
+            "group by all having count(*) > 1"
+        ).fetchall()
+        assert twice == []
         row = connection.execute(
             "select count(*), count(distinct run_id) from lake.marts.regressions"
         ).fetchone()
