@@ -37,11 +37,16 @@ from exporter.loader import CHUNK_FILES, unreadable
 from exporter.paths import warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, TELEMETRY, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
-from exporter.results import DIAGNOSIS_MODELS, SAMPLES_MODEL, SUMMARY_MODELS
+from exporter.results import (
+    DIAGNOSIS_MODELS,
+    REGRESSION_MODELS,
+    SAMPLES_MODEL,
+    SUMMARY_MODELS,
+)
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
-_FORMAT = 4
+_FORMAT = 5
 #: What the names of raw relations begin with among the things that a model depends on.
 _RAW = "raw."
 
@@ -275,7 +280,9 @@ def _with_columns(text: str) -> str:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
             connection.execute(f"create table lake.raw.{table} ({columns})")
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
-        answers = dict.fromkeys((*SUMMARY_MODELS, SAMPLES_MODEL, *DIAGNOSIS_MODELS))
+        answers = dict.fromkeys(
+            (*SUMMARY_MODELS, SAMPLES_MODEL, *DIAGNOSIS_MODELS, *REGRESSION_MODELS)
+        )
         Models(text).build(connection, answers, only_views=True)
         content["columns"] = {}
         for model in answers:

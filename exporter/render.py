@@ -146,6 +146,9 @@ def print_summary(summary: Summary, source: str) -> None:
             Text(f"{hosts_hidden} more verdicts of single hosts do not fail.", style="dim")
         )
     _print_worst_hosts(console, summary)
+    from exporter.render_comparison import against_before
+
+    console.print(Text("\n".join(against_before(summary.regressions))), soft_wrap=True)
     if summary.rejected_rows:
         console.print(
             Text(

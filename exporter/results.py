@@ -32,6 +32,8 @@ DIAGNOSIS_MODELS = (
     "breaker_intervals",
     "limiter_blocks",
 )
+#: The models that a comparison of runs reads, beside those of a diagnosis.
+REGRESSION_MODELS = ("regressions",)
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
 
@@ -50,6 +52,8 @@ class Summary:
         hosts: its rows of host_traffic, busiest first.
         rejected_rows: rows of the run that could not be used.
         dropped_events: events that its recorder dropped; None where no recorder says.
+        regressions: its rows of regressions, of itself and its roles; None where they are not
+            known.
     """
 
     run: Row
@@ -59,6 +63,7 @@ class Summary:
     hosts: list[Row]
     rejected_rows: int
     dropped_events: int | None
+    regressions: list[Row] | None = None
 
     @property
     def passed(self) -> bool:
@@ -80,6 +85,7 @@ class Summary:
             "passed": self.passed,
             "passed_strictly": bool(self.verdict["has_passed_strictly"]),
             "slos": [{key: slo[key] for key in (*keys, *extra)} for slo in self.slos],
+            "regressions": self.regressions,
         }
 
 
