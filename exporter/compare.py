@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from exporter import output
 from exporter.errors import TelemetryError
 from exporter.options import Format, OutputFormat, Project, Verbose, named
 from exporter.progress import progress
@@ -58,7 +59,7 @@ def compare(
     """Say which SLIs of a run are worse or better than in another, beyond chance, and why."""
     found = _compare(named(db), old, new, project_dir, verbose)
     for skip in found.skipped:
-        typer.echo(f"skipped {skip.path}: {skip.reason}", err=True)
+        output.complain(f"skipped {skip.path}: {skip.reason}")
     if output_format is OutputFormat.json:
         from exporter.render import print_json
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from exporter.render import amount, print_table, printable
+from exporter.errors import printable
+from exporter.render import amount, print_table
 from exporter.results import Row
 
 if TYPE_CHECKING:
