@@ -32,8 +32,14 @@ DIAGNOSIS_MODELS = (
     "breaker_intervals",
     "limiter_blocks",
 )
+#: The models that error budgets are read from.
+BUDGET_MODELS = ("slo_budgets", "slo_burn_rates")
+#: The model of the slices that budgets are made of.
+SLICES_MODEL = "slo_slices"
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
+#: The same, of error budgets: they are of a moment, and not of a run.
+BUDGET_SAMPLES_MODEL = "budget_samples"
 
 Row = dict[str, Any]
 
@@ -134,6 +140,11 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
             run_id,
         )[0]["dropped"],
     )
+
+
+def ask_as_of(connection: duckdb.DuckDBPyConnection, moment: datetime) -> None:
+    """Let the models of budgets know which moment is asked for, UTC."""
+    connection.execute("set variable as_of = ?::timestamp", [moment])
 
 
 def latest_run(connection: duckdb.DuckDBPyConnection) -> str:
