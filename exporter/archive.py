@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from exporter import output
 from exporter.errors import UsageError
 from exporter.options import Format, OutputFormat, Project, named
 
@@ -60,7 +61,7 @@ def archive(
     wishes = Wishes(Path(os.path.realpath(out)), limit, dry_run, way)
     results, failed = move(names, wishes, project_dir)
     for failure in failed:
-        typer.echo(f"skipped {failure}", err=True)
+        output.complain(f"skipped {failure}")
     print_result(results, wishes, output_format)
     unfinished = failed or any(result.left or result.problem for result in results)
     raise typer.Exit(1 if unfinished else 0)

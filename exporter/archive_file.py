@@ -33,6 +33,8 @@ _BUSY_S: Final = 30.0
 #: Pages that one step of an incremental vacuum gives back.
 _VACUUM_PAGES: Final = 2000
 
+#: What the copy is called where it is attached.
+_ASIDE: Final = "aside_copy"
 _PLAIN_TYPE: Final = re.compile(r"[A-Za-z_ ]*(\(\d+(, *\d+)?\))?")
 
 Answer = dict[str, Any]
@@ -158,20 +160,21 @@ class File:
             ranges: lowest and highest id of its rows, by table, where no index finds them.
         """
         execute = self.connection.execute
-        alias = _alias(aside)
-        execute(f"attach ? as {alias}", [aside])
-        execute(f"pragma {alias}.journal_mode = off")
-        execute(f"pragma {alias}.synchronous = off")
+        execute(f"attach ? as {_ASIDE}", [aside])
+        execute(f"pragma {_ASIDE}.journal_mode = off")
+        execute(f"pragma {_ASIDE}.synchronous = off")
         rows = {}
         execute("begin")
         try:
             for table in self.tables:
                 columns = ", ".join(_declared(table, c, kind) for c, kind in table.columns)
-                execute(f"create table {alias}.{quoted(table.name)} ({columns})")
+                execute(f"create table {_ASIDE}.{quoted(table.name)} ({columns})")
                 if table.run is not None:
-                    rows[table.contract] = self._copy_table(table, alias, run, ranges)
+                    rows[table.contract] = self._copy_table(table, run, ranges)
             held = [archive_tables.held_back(self.connection, table) for table in self.tables]
             execute("commit")
+            # a writing transaction locks all that is attached, and the copy is read meanwhile
+            execute(f"detach {_ASIDE}")
         except BaseException as error:
             with suppress(sqlite3.Error):
                 execute("rollback")
@@ -183,7 +186,7 @@ class File:
         return {"rows": rows, "held": [why for found in held if found for which, why in [found]
                                        if which == run]}  # fmt: skip
 
-    def _copy_table(self, table: Table, alias: str, run: str, ranges: dict[str, list[int]]) -> int:
+    def _copy_table(self, table: Table, run: str, ranges: dict[str, list[int]]) -> int:
         names = [quoted(name) for name, _ in table.columns]
         if table.rowid is not None and table.key is None:
             names.append(table.rowid)
@@ -193,7 +196,7 @@ class File:
             values |= dict(zip(("low", "high"), ranges[table.contract], strict=True))
         read = ", ".join(f"live.{name}" for name in names)
         return self.connection.execute(
-            f"insert into {alias}.{quoted(table.name)} ({', '.join(names)}) "
+            f"insert into {_ASIDE}.{quoted(table.name)} ({', '.join(names)}) "
             f"select {read} from main.{quoted(table.name)} as live where {where}",
             values,
         ).rowcount
@@ -201,14 +204,15 @@ class File:
     def delete(self, run: str, aside: str, archive: str, archived_at: str) -> Answer:
         """Delete those of a run's rows that are what was copied; as `archive_delete.delete`."""
         archive_delete.note(self.connection, run, archive, archived_at)
-        told = archive_delete.delete(self.connection, self.tables, run, _alias(aside))
+        self.connection.execute(f"attach ? as {_ASIDE}", [aside])
+        told = archive_delete.delete(self.connection, self.tables, run, _ASIDE)
         self.drop(aside)
         return told
 
     def drop(self, aside: str) -> Answer:
         """Let go of a copy, and remove it."""
         with suppress(sqlite3.Error):
-            self.connection.execute(f"detach {_alias(aside)}")
+            self.connection.execute(f"detach {_ASIDE}")
         Path(aside).unlink(missing_ok=True)
         return {}
 
@@ -225,6 +229,9 @@ class File:
                 f"no VACUUM: it would number the rows of {', '.join(renumbered)} anew "
                 "(give the table an INTEGER PRIMARY KEY)"
             )
+        elif whole and self.checkpoint()["is_busy"]:
+            # all of the file would be written to the log, which could not be brought in
+            problem = "no VACUUM: someone reads the file: try again when that is done"
         elif whole:
             self.connection.execute("vacuum")
         elif self._pragma("auto_vacuum") != 2:
@@ -240,7 +247,8 @@ class File:
                 if self._pragma("freelist_count") >= left:
                     break
                 time.sleep(max((time.monotonic() - began) * PAUSE_SHARE, PAUSE_S))
-        self.checkpoint()
+        if self.checkpoint()["is_busy"] and not problem:
+            problem = "not smaller yet: someone reads the file; the next archive makes it so"
         return {"problem": problem}
 
     def checkpoint(self) -> Answer:
@@ -252,10 +260,6 @@ class File:
         finally:
             self.connection.execute(f"pragma busy_timeout = {int(_BUSY_S * 1000)}")
         return {"is_busy": bool(row and row[0])}
-
-
-def _alias(aside: str) -> str:
-    return f"aside_{Path(aside).stem.rsplit('-', 1)[-1]}"
 
 
 def _declared(table: Table, column: str, kind: str) -> str:

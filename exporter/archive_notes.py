@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -46,6 +48,47 @@ class Note:
                 f"run {self.run_id!r} was archived to {self.archive} ({self.archived_at}), "
                 f"where it cannot be read: {damage}"
             ) from None
+
+
+def notes_of(connection: duckdb.DuckDBPyConnection, source: Source) -> list[Note]:
+    """Return where a file says that its runs went, by run; none where it says nothing."""
+    try:
+        rows = connection.execute(
+            "select decode(unhex(run)), decode(unhex(archive)), archived_at "
+            "from sqlite_query(?, ?) order by 1",
+            [
+                source.alias,
+                "select hex(run_id) as run, hex(archive) as archive, archived_at "
+                f"from {TABLE} where archive <> ''",
+            ],
+        ).fetchall()
+    except ENGINE_ERRORS:  # nothing was ever archived from it
+        return []
+    return [Note(str(run), str(archive), str(at)) for run, archive, at in rows]
+
+
+def archives_of(names: Sequence[str]) -> list[str]:
+    """Return where the named files say that their runs went: folders of archived runs, in order.
+
+    One that is not there is among them, so that whoever reads it says so; unless the run lies in an
+    archive that is named, to which it may have been moved.
+    """
+    from exporter import warehouse
+    from exporter.sources import attached, expand
+
+    paths = expand(names)[0]
+    files = [entry for entry in paths if not os.path.isdir(entry[0])]
+    named = {os.path.basename(path) for path, _ in paths if archived.is_archived_run(path)}
+    connection = warehouse.connect(("sqlite_scanner",))
+    notes: list[Note] = []
+    try:
+        for entry in files:  # one that cannot be read is told of where it is loaded
+            with attached(connection, [entry]) as probe:
+                notes += [note for source in probe.sources for note in notes_of(connection, source)]
+    finally:
+        connection.close()
+    folders = {archived.folder_of(Path(note.archive), note.run_id) for note in notes}
+    return sorted(str(folder) for folder in folders if folder.name not in named)
 
 
 def note_of(connection: duckdb.DuckDBPyConnection, source: Source, run_id: str) -> Note | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from exporter.archive_move import FileResult, Wishes, as_json
-from exporter.render import print_json, print_table, printable
+from exporter.errors import printable
+from exporter.render import print_json, print_table
 from exporter.storage_report import counted
 
 

@@ -75,7 +75,7 @@ class Writer:
         last_event_at: float | None,
         noted: str | None = None,
     ) -> Written:
-        """Write a run, with what the archive has of it.
+        """Write a run, with what the archive has of it. No Parquet of a run is lost by that.
 
         Args:
             run_id: the run.
@@ -127,7 +127,10 @@ class Writer:
                 if table.file is not None:
                     (self._work / table.file).unlink()
             return Written(folder, before, is_new=False)
-        return Written(folder, self._put(folder, run), is_new=True)
+        strays = archived.strays(folder, before)
+        for file in strays:
+            self._check_stray(file, tables)
+        return Written(folder, self._put(folder, run, before, strays), is_new=True)
 
     def _before(self, folder: Path) -> ArchivedRun | None:
         """Return what the archive has of the run; checked, since its rows will be relied on."""
@@ -194,8 +197,7 @@ class Writer:
         """Yield the ways to read the fresh rows, the fastest first."""
         shape = fresh.tables.get(table)
         if shape is None:
-            columns = ", ".join(f"null::{t} as {c}" for c, t in _columns(table).items())
-            yield f"select {columns} where false"
+            yield _none_of(table)
             return
         extra = unknown_columns(table, shape)
         if not extra and typed_reader_fits(table, shape):
@@ -279,8 +281,46 @@ class Writer:
         assert row is not None
         return int(row[0]), str(row[1])
 
-    def _put(self, folder: Path, run: ArchivedRun) -> ArchivedRun:
-        """Put the files in place, then the manifest that names them, then remove all others."""
+    def _check_stray(self, file: Path, tables: Mapping[str, Stored]) -> None:
+        """See that all of a file which no manifest names is in what was written now.
+
+        It is what a kill left before the manifest was written; or the manifest was lost, and the
+        rows may be nowhere else.
+
+        Raises:
+            NotArchived: it has other rows, or cannot be read.
+        """
+        table = archived.table_of(file.name)
+        assert table is not None
+        columns = ", ".join(_columns(table))
+        at = literal(archived.as_pattern(file))
+        here = f"select {columns} from read_parquet({at}, hive_partitioning = false)"
+        stored = tables.get(table)
+        written = f"select {columns} from ({_none_of(table)})"
+        if stored is not None and stored.file is not None:
+            new = literal(str(self._work / stored.file))
+            written = f"select {columns} from read_parquet({new}, hive_partitioning = false)"
+        try:
+            if stored is not None and self._sums(table, here) == (stored.rows, stored.row_hash):
+                return
+            row = self._connection.execute(
+                f"select count(*) from ({here} except all {written})"
+            ).fetchone()
+        except ENGINE_ERRORS as error:
+            found = f"cannot be read ({reason_of(error)})"
+        else:
+            if row == (0,):
+                return
+            found = f"has {row[0] if row else 0:,} rows that are not in the file"
+        raise NotArchived(
+            f"no manifest names {file}, which {found}: restore its folder's manifest.json from a "
+            "copy of the archive, or move the folder out of it"
+        )
+
+    def _put(
+        self, folder: Path, run: ArchivedRun, before: ArchivedRun | None, strays: list[Path]
+    ) -> ArchivedRun:
+        """Put the files in place, then the manifest that names them, then remove the old ones."""
         tables = {
             name: replace(table, file=f"{name}-{run.generation}.parquet") if table.file else table
             for name, table in run.tables.items()
@@ -301,7 +341,8 @@ class Writer:
             sync_folder(self._archive)
         except OSError as error:
             raise TelemetryError(_cannot_write(self._archive, error)) from None
-        for file in set(folder.glob("*.parquet")) - {folder / name for name in run.files()}:
+        old = {*strays, *(folder / name for name in before.files())} if before else {*strays}
+        for file in old - {folder / name for name in run.files()}:
             with suppress(OSError):
                 file.unlink()
         return run
@@ -311,6 +352,12 @@ def _columns(table: str) -> dict[str, str]:
     """Return the columns of a table's Parquet file, and their types."""
     known = {c: t for c, t in raw_columns(table).items() if c not in ("file_id", "load_id")}
     return {**known, EXTRA: "varchar"}
+
+
+def _none_of(table: str) -> str:
+    """Return a select of no rows of a table."""
+    columns = ", ".join(f"null::{t} as {c}" for c, t in _columns(table).items())
+    return f"select {columns} where false"
 
 
 def _check_capabilities(before: ArchivedRun | None, fresh: Source) -> None:

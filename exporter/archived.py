@@ -9,13 +9,14 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from exporter.raw_schema import raw_columns
+from exporter.raw_schema import TABLES, raw_columns
 from exporter.raw_sql import TableShape, literal
 
 #: Marks a folder as an archive.
@@ -26,6 +27,7 @@ FORMAT: Final = 1
 #: What the file_ids of archived runs begin with: a file that still holds a row goes before them.
 FILE_ID_PREFIX: Final = "archive-"
 _FOLDER: Final = "run_id="
+_FILE: Final = re.compile(r"([a-z_]+)-\d+\.parquet")
 #: Bytes of a folder's name; file systems take 255.
 _LONGEST: Final = 200
 #: The columns of archived tables that are not of the raw relation: what only the file knew of.
@@ -127,6 +129,35 @@ def run_folders(archive: str | Path) -> list[str]:
     return sorted(entry.path for entry in os.scandir(archive) if is_archived_run(entry.path))
 
 
+def unlisted_folders(archive: str | Path) -> list[str]:
+    """Return the folders of an archive that hold a run's Parquet and no manifest, in order."""
+    return sorted(
+        entry.path
+        for entry in os.scandir(archive)
+        if entry.name.startswith(_FOLDER)
+        and not is_archived_run(entry.path)
+        and strays(entry.path, None)
+    )
+
+
+def as_pattern(file: str | Path) -> str:
+    """Return a pattern that matches one file alone, for DuckDB, which takes names for patterns."""
+    return glob.escape(str(file))
+
+
+def table_of(file: str) -> str | None:
+    """Return the table that a file of a run's folder is of; None where it is none of ours."""
+    found = _FILE.fullmatch(file)
+    return found[1] if found and found[1] in TABLES else None
+
+
+def strays(folder: str | Path, run: ArchivedRun | None) -> list[Path]:
+    """Return the Parquet files in a run's folder which its manifest, if any, does not name."""
+    named = run.files() if run is not None else set()
+    files = sorted(Path(folder).glob("*.parquet"))
+    return [file for file in files if table_of(file.name) and file.name not in named]
+
+
 def file_id(folder: str) -> str:
     """Return what the rows of a run's folder are marked with."""
     return f"{FILE_ID_PREFIX}{sha256(os.fsencode(folder)).hexdigest()[:16]}"
@@ -206,7 +237,7 @@ def select_sql(folder: str, run: ArchivedRun, table: str, with_extra: bool = Fal
     columns = ", ".join(c if c in known else f"null::{t} as {c}" for c, t in wanted.items())
     if stored.file is None:
         return f"select {columns} where false"
-    file = literal(glob.escape(os.path.join(folder, stored.file)))
+    file = literal(as_pattern(os.path.join(folder, stored.file)))
     return f"select {columns} from read_parquet({file}, hive_partitioning = false)"
 
 

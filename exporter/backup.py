@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from exporter.errors import SourceError, TelemetryError, UsageError
+from exporter.errors import SourceError, TelemetryError, UsageError, printable
 from exporter.options import Format, OutputFormat
 from exporter.progress import progress
 
@@ -93,7 +93,7 @@ def backup(
             | made.manifest.as_json()
         )
     else:
-        typer.echo(_closing_line(made, db, target))
+        typer.echo(printable(_closing_line(made, db, target)))
 
 
 def create(db: Path, target: Store, keep: int | None, step: Step) -> Made:

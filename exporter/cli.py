@@ -95,9 +95,9 @@ def run(
     with progress("loading", verbose) as (say, step):
         outcome = runner.build(names, find_project(project_dir), say, step, verbose)
     for skip in outcome.report.skipped:
-        _complain(f"skipped {skip.path}: {skip.reason}")
+        output.complain(f"skipped {skip.path}: {skip.reason}")
     for failure in outcome.failed_tests:
-        _complain(f"test failed: {failure}")
+        output.complain(f"test failed: {failure}")
     if output_format is OutputFormat.json:
         render.print_json(outcome.as_json())
     else:
@@ -147,7 +147,7 @@ def summary(
 
     found, source = _summarise(named(db), run, project_dir, verbose)
     if found.dropped_events:
-        _complain(
+        output.complain(
             f"the recorder dropped {found.dropped_events:,} events of this run: what is shown is "
             "of those it kept (why: first_error in recorder_health)"
         )
@@ -193,7 +193,7 @@ def query(
     else:
         render.print_table(result.columns, result.rows)
     if result.is_cut:
-        _complain(f"only the first {limit:,} rows are shown: raise --limit for more")
+        output.complain(f"only the first {limit:,} rows are shown: raise --limit for more")
     raise typer.Exit(1 if skipped else 0)
 
 
@@ -203,10 +203,12 @@ def query(
 def export(
     out: Annotated[Path, typer.Option("--out", help="Folder for the Parquet files.")],
     db: Db = None,
+    output_format: Format = OutputFormat.text,
     project_dir: Project = None,
     verbose: Verbose = False,
 ) -> None:
     """Write raw tables and marts as Parquet. With --db, loads what is new and keeps to it."""
+    from exporter import render
     from exporter.export import export as write
 
     skipped = load_first(db, project_dir, verbose)
@@ -214,6 +216,10 @@ def export(
     with progress("writing", verbose) as (_, step):
         written = write(out, chosen, step)
     rows = sum(item.rows for item in written)
+    if output_format is OutputFormat.json:
+        tables = {item.name: item.rows for item in written}
+        render.print_json({"out": str(out), "rows": rows, "tables": tables})
+        raise typer.Exit(1 if skipped else 0)
     typer.echo(f"{len(written)} tables, {rows:,} rows, written to {out} and counted")
     raise typer.Exit(1 if skipped else 0)
 
@@ -244,7 +250,7 @@ def metrics(
         compiled = direct.compiled(project, say, verbose)
     collected = samples.collect(named(db), run, runs, compiled, warehouse.models_version(project))
     for skip in collected.skipped:
-        _complain(f"skipped {skip.path}: {skip.reason}")
+        output.complain(f"skipped {skip.path}: {skip.reason}")
     found = (len(collected.read), len(collected.skipped), len(collected.samples))
     own = [*samples.about(collected.models, *found), samples.refreshed(time.time())]
     content = exposition.text([*collected.samples, *own])
@@ -326,7 +332,7 @@ def _summarise(
         try:
             with direct.opened(names, run, compiled, results.SUMMARY_MODELS) as found:
                 for skip in found.skipped:
-                    _complain(f"skipped {skip.path}: {skip.reason}")
+                    output.complain(f"skipped {skip.path}: {skip.reason}")
                 return results.summary(found.connection, found.run_id), found.path
         except NoSuchRun as missing:
             try:
@@ -339,12 +345,8 @@ def _summarise(
         return results.summary(connection, run), "the warehouse"
 
 
-def _complain(message: str) -> None:
-    typer.echo(message, err=True)
-
-
 def _fail(message: str, code: int = 2) -> None:
-    _complain(f"error: {message}")
+    output.complain(f"error: {message}")
     output.drop()
     sys.exit(code)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from exporter import output
 from exporter.errors import TelemetryError, UsageError
 from exporter.options import Format, OutputFormat, Project, Run, Verbose, named
 from exporter.progress import progress
@@ -138,4 +139,4 @@ def _storage(
 
 def _complain(skipped: Sequence[Skipped]) -> None:
     for skip in skipped:
-        typer.echo(f"skipped {skip.path}: {skip.reason}", err=True)
+        output.complain(f"skipped {skip.path}: {skip.reason}")

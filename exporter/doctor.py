@@ -77,18 +77,21 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
     Raises:
         SourceError: none of the names is there; one that is missing beside others is a finding.
     """
-    from exporter import checks_machine, checks_warehouse
-    from exporter.checks_archive import check_archives
+    from exporter import archived, checks_machine, checks_warehouse, warehouse
+    from exporter.checks_archive import check_archived_runs, check_archives
     from exporter.checks_loaded import check_loaded
     from exporter.sources import Skipped, expand
 
     found, missing = expand(names)
     missing += [Skipped(path, _GONE) for path, _ in found if not os.path.lexists(path)]
     there = [(path, named) for path, named in found if os.path.lexists(path)]
-    if not there:
+    folders = [path for path, _ in there if os.path.isdir(path)]
+    archives = {os.path.dirname(path) for path in folders}
+    archives |= {os.path.realpath(name) for name in names if archived.is_archive(name)}
+    if not there and not archives:
         told = "; ".join(f"{skip.path}: {skip.reason}" for skip in missing[:3])
         remedy = _remedy(missing[0].reason if missing else _GONE)
-        raise SourceError(f"nothing to examine: {told or 'an archive without runs'}; {remedy}")
+        raise SourceError(f"nothing to examine: {told}; {remedy}")
     paths = [(path, named) for path, named in there if not os.path.isdir(path)]
     reports = [
         Report(skip.path, [Finding("file", "bad", skip.reason, _remedy(skip.reason))])
@@ -97,6 +100,7 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
     with (
         progress("examining", verbose=False) as (_, step),
         closing(checks_warehouse.Warehouse(project)) as store,
+        warehouse.connect(("sqlite_scanner",)) as connection,
     ):
         # before anything is compiled, which makes the warehouse's folder
         shared = [*store.check(), *checks_machine.check([path for path, _ in paths])]
@@ -106,8 +110,9 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
                 findings = _examine(examiner, path, Path(aside) / str(number), deep)
                 if findings[0].status == "good":
                     findings += check_loaded(store, path, deep)
+                    findings += check_archived_runs(connection, path, sorted(archives), deep)
                 reports.append(Report(path, [_about([path], found) for found in findings]))
-    reports += check_archives(path for path, _ in there if os.path.isdir(path))
+        reports += check_archives(connection, archives, folders)
     return [*reports, Report(None, [_about(names, found) for found in shared])]
 
 

@@ -29,6 +29,15 @@ class QueryError(TelemetryError):
     """A person's SQL was refused or failed."""
 
 
+def printable(text: str) -> str:
+    """Return text whose control characters are spelled out: it must not move a cursor."""
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    )
+
+
 def one_line(error: BaseException, limit: int = 300) -> str:
     """Return the first meaningful line of an error's message, at most `limit` characters.
 

@@ -33,6 +33,7 @@ FILE_CHECKS: Final = (
     "integrity",
     "loaded",
     "rejected rows",
+    "archived runs",
 )
 #: Checks made once, whatever the files.
 SHARED_CHECKS: Final = ("warehouse", "lock", "models", "disk space", "versions")

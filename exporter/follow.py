@@ -21,8 +21,8 @@ from pathlib import Path
 from prometheus_client import ProcessCollector
 from prometheus_client.metrics_core import Metric
 
+from exporter.errors import printable
 from exporter.refresh import Refreshed, Request
-from exporter.render import printable
 from exporter.samples import Sample, about, families, gauge
 from exporter.sources import Look, Skipped, expand, look
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from exporter import output
 from exporter.errors import TelemetryError, UsageError
 from exporter.options import Format, OutputFormat
 from exporter.progress import progress
@@ -50,7 +51,7 @@ def load_jsonl(
         path, reason = done.skipped[0]
         raise TelemetryError(f"cannot read {path}: {reason}: name JSONL that the recorder wrote")
     for path, reason in done.skipped:
-        typer.echo(f"skipped {path}: {reason}", err=True)
+        output.complain(f"skipped {path}: {reason}")
     if output_format is OutputFormat.json:
         from exporter.render import print_json
 

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from exporter.errors import TelemetryError
+import typer
+
+from exporter.errors import TelemetryError, printable
 
 
 class OutputClosed(Exception):
@@ -67,3 +69,8 @@ def drop() -> None:
     """Forget what is still to be written, so that the interpreter does not try at its end."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def complain(message: str) -> None:
+    """Say something on stderr, in one line whatever names are in it."""
+    typer.echo(printable(message), err=True)

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from exporter.errors import printable
+
 
 @contextmanager
 def progress(
@@ -38,4 +40,4 @@ def progress(
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from exporter.errors import printable
 from exporter.results import Row, Summary, iso
 
 #: What each status is called for people, and its style.
@@ -22,15 +23,6 @@ STATUS = {
 _SCOPES = {"run": "run", "run_role": "role", "run_host": "host"}
 _HOSTS_SHOWN = 5
 _VERDICT_COLUMNS = ("SLO", "scope", "verdict", "value", "target", "distance", "sample")
-
-
-def printable(text: str) -> str:
-    """Return text whose control characters are spelled out: it must not move a cursor."""
-    return (
-        text
-        if text.isprintable()
-        else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    )
 
 
 def unique(columns: Sequence[str]) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exporter.errors import printable
 from exporter.findings import STATUSES, Finding, Report, Status, counted
-from exporter.render import console_out, printable
+from exporter.render import console_out
 
 _SHOWN: dict[Status, tuple[str, str]] = {
     "bad": ("✗ bad", "bold red"),

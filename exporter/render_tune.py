@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from exporter.render import print_table, printable
+from exporter.errors import printable
+from exporter.render import print_table
 from exporter.results import Row
 
 _BASELINE: Final = ("lowest", "p5", "p10", "p50", "p90", "p95", "highest")

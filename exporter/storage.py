@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from exporter import output
 from exporter.errors import SourceError, UsageError
 from exporter.options import Format, OutputFormat, Project, named
 from exporter.progress import progress
@@ -107,7 +108,7 @@ def storage(
         named(db, required=True), limit_bytes, before, now, project_dir
     )
     for failure in failed:
-        typer.echo(f"skipped {failure}", err=True)
+        output.complain(f"skipped {failure}")
     answer = {
         "limit_bytes": limit_bytes,
         "older_than": older_than,
@@ -118,7 +119,7 @@ def storage(
     print_storage(answer, output_format)
     damaged = [f"{folder}: damaged, see doctor" for a in archives for folder in a.damaged]
     for damage in damaged:
-        typer.echo(damage, err=True)
+        output.complain(damage)
     raise typer.Exit(1 if failed or damaged or any(file.is_over for file in files) else 0)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from exporter.render import print_json, print_table, printable
+from exporter.errors import printable
+from exporter.render import print_json, print_table
 
 #: Runs and days that a person is shown; JSON has all of them.
 _SHOWN: Final = 14

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from exporter import output
 from exporter.errors import UsageError
 from exporter.load_first import load_first, runs_of
 from exporter.options import Format, OutputFormat, Project, Verbose
@@ -85,7 +86,7 @@ def tune(
         from exporter.render_tune import print_proposals
 
         print_proposals(rows, len(chosen), difference)
-    typer.echo(_closing(path, before != after, is_written), err=True)
+    output.complain(_closing(path, before != after, is_written))
     raise typer.Exit(1 if skipped else 0)
 
 

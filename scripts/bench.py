@@ -58,7 +58,7 @@ def main() -> None:
             bench.exporter(wanted.polls)
         if wanted.only in {None, "archive"}:  # last: the file is nearly empty afterwards
             use(bench.folder / "unused")
-            bench_archive.measure(bench.large, bench.folder, bench.events, bench.note)
+            bench_archive.measure(bench.large, bench.folder, bench.note)
         figures = bench.figures
     print(json.dumps(figures, indent=2, ensure_ascii=False))
 

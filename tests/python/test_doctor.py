@@ -63,7 +63,9 @@ def test_nothing_is_wrong_with_a_good_file(tmp_path: Path) -> None:
     db = good_file(tmp_path / "t.sqlite3")
     findings = examine(str(db), str(db), False)
     assert {f.check: f.status for f in findings} == {
-        name: "good" for name in FILE_CHECKS if name not in ("loaded", "rejected rows")
+        name: "good"
+        for name in FILE_CHECKS
+        if name not in ("loaded", "rejected rows", "archived runs")
     }
     found = {f.check: f.found for f in findings}
     assert found["tables"] == (
@@ -475,7 +477,7 @@ def test_the_page_and_the_tables_are_complete() -> None:
     ]
     names.remove("archive")  # of folders that are no files
     assert names == [*FILE_CHECKS, *SHARED_CHECKS]
-    assert [*CHECKS, "integrity", "loaded", "rejected rows"] == [*FILE_CHECKS[1:]]
+    assert [*CHECKS, "integrity", "loaded", "rejected rows", "archived runs"] == [*FILE_CHECKS[1:]]
     assert set(TABLE_COSTS) == set(TELEMETRY)
     costs = {*COLUMN_COSTS, *((table, None) for table in TABLE_COSTS)}
     assert set(CAPABILITIES.values()) <= costs
