@@ -6,6 +6,8 @@ come back in a fraction of a second.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -38,15 +40,19 @@ from exporter.paths import warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, TELEMETRY, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.results import (
+    BUDGET_MODELS,
     DIAGNOSIS_MODELS,
     REGRESSION_MODELS,
     SAMPLES_MODEL,
+    SLICES_MODEL,
     SUMMARY_MODELS,
 )
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
-_FORMAT = 5
+_FORMAT = 6
+#: So many runs are read by one scan, where they are at least one part in so many of all of them.
+_MANY, _MANY_SHARE = 8, 16
 #: What the names of raw relations begin with among the things that a model depends on.
 _RAW = "raw."
 
@@ -135,8 +141,8 @@ def opened(
         if not probe.sources:
             raise SourceError(unreadable(names, skipped))
         by_models = partial(_runs_by_models, models)
-        found, runs = _found(connection, probe.sources, run, by_models, beside, skipped)
-        with reading(connection, runs, models.raw_columns(wanted)) as underway:
+        found, runs, is_whole = _found(connection, probe.sources, run, by_models, beside, skipped)
+        with reading(connection, runs, models.raw_columns(wanted), is_whole) as underway:
             try:
                 models.build(connection, [*wanted, *over], underway=underway)
             except ENGINE_ERRORS as error:
@@ -152,8 +158,13 @@ def _found(
     by_models: RunsByModels,
     beside: Beside | None,
     skipped: list[Skipped],
-) -> tuple[Found, list[Found]]:
-    """Find a run, also where the files say that it was archived, and those to be read with it."""
+) -> tuple[Found, list[Found], bool]:
+    """Find a run, also where the files say that it was archived, and those to be read with it.
+
+    Returns:
+        The run; it and those to be read with it; and whether these are so many of all there are
+        that one scan of each file is cheaper than looking for the rows of each.
+    """
     known: list[Found] = []
     try:
         if beside is None:
@@ -178,7 +189,7 @@ def _found(
         note = note_of(connection, each.source, each.run_id)
         if note is not None and not each.beside:
             each.beside.append(note.source())  # the file has but a part of the run
-    return found, runs
+    return found, runs, len(runs) >= _MANY and len(runs) * _MANY_SHARE >= len(known)
 
 
 def _beside(
@@ -281,7 +292,14 @@ def _with_columns(text: str) -> str:
             connection.execute(f"create table lake.raw.{table} ({columns})")
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
         answers = dict.fromkeys(
-            (*SUMMARY_MODELS, SAMPLES_MODEL, *DIAGNOSIS_MODELS, *REGRESSION_MODELS)
+            (
+                *SUMMARY_MODELS,
+                SAMPLES_MODEL,
+                *DIAGNOSIS_MODELS,
+                *BUDGET_MODELS,
+                SLICES_MODEL,
+                *REGRESSION_MODELS,
+            )
         )
         Models(text).build(connection, answers, only_views=True)
         content["columns"] = {}
@@ -335,12 +353,18 @@ class Models:
                 used[table].update(columns)
         return used
 
+    def seed_values(self, seed: str, column: str) -> list[str]:
+        """Return a column of a seed, as its file has it."""
+        rows = csv.DictReader(io.StringIO(self.seeds[seed]["csv"]))
+        return [row[column] for row in rows]
+
     def build(
         self,
         connection: duckdb.DuckDBPyConnection,
         wanted: Iterable[str],
         only_views: bool = False,
         underway: Iterable[tuple[str, Future[None]]] = (),
+        given: Iterable[str] = (),
     ) -> None:
         """Create the wanted models and, before them, what they select from, two at a time.
 
@@ -350,7 +374,9 @@ class Models:
             only_views: make no tables, so that the planner sees down to the raw relations.
             underway: raw relations that are still being filled, each with the future that ends
                 when a piece of it is in; what selects from one waits for it.
+            given: names of models that the connection has already.
         """
+        self._built.update(given)
         order = [name for name in self._order(wanted) if name not in self._built]
         schemas = {(self.seeds.get(name) or self.models[name])["schema"] for name in order}
         for schema in sorted(schemas):
@@ -394,7 +420,7 @@ class Models:
         order: dict[str, None] = {}
 
         def visit(name: str) -> None:
-            if name in order or name.startswith(_RAW):
+            if name in order or name in self._built or name.startswith(_RAW):
                 return
             for parent in self._parents(name):
                 visit(parent)
@@ -415,9 +441,6 @@ class Models:
 
     @staticmethod
     def _seed(connection: duckdb.DuckDBPyConnection, seed: dict[str, Any]) -> None:
-        import csv
-        import io
-
         rows = list(csv.DictReader(io.StringIO(seed["csv"])))
         columns = ", ".join(f"{name} {seed['types'][name]}" for name in rows[0])
         relation = f"lake.{seed['schema']}.{seed['name']}"

@@ -145,6 +145,7 @@ def print_summary(summary: Summary, source: str) -> None:
         console.print(
             Text(f"{hosts_hidden} more verdicts of single hosts do not fail.", style="dim")
         )
+    console.print(Text(_budget(summary.budget), style="dim"), soft_wrap=True)
     _print_worst_hosts(console, summary)
     from exporter.render_comparison import against_before
 
@@ -157,6 +158,19 @@ def print_summary(summary: Summary, source: str) -> None:
                 style="yellow",
             )
         )
+
+
+def _budget(row: Row | None) -> str:
+    """Say what the run's own hours left of the error budget."""
+    from exporter.render_budget import left, name, spent
+
+    if row is None:
+        return "Error budget: no data: no hour of this run has enough in it to be judged."
+    return (
+        f"Error budget of this run's hours: least is left of {name(row)}, "
+        f"{left(row['budget_remaining_ratio'])}: {spent(row)}. Of all runs: "
+        "docstokg-telemetry budget"
+    )
 
 
 def _verdicts(slos: Sequence[Row], columns: Sequence[str]) -> Any:

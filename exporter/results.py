@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -13,6 +13,7 @@ from exporter.errors import TelemetryError
 #: The models that a summary needs; first the one that takes longest.
 SUMMARY_MODELS = (
     "host_traffic",
+    "slo_budgets",
     "run_inventory",
     "run_slis",
     "run_verdicts",
@@ -34,8 +35,14 @@ DIAGNOSIS_MODELS = (
 )
 #: The models that a comparison of runs reads, beside those of a diagnosis.
 REGRESSION_MODELS = ("regressions",)
+#: The models that error budgets are read from.
+BUDGET_MODELS = ("slo_budgets", "slo_burn_rates")
+#: The model of the slices that budgets are made of.
+SLICES_MODEL = "slo_slices"
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
+#: The same, of error budgets: they are of a moment, and not of a run.
+BUDGET_SAMPLES_MODEL = "budget_samples"
 
 Row = dict[str, Any]
 
@@ -54,6 +61,8 @@ class Summary:
         dropped_events: events that its recorder dropped; None where no recorder says.
         regressions: its rows of regressions, of itself and its roles; None where they are not
             known.
+        budget: the row of slo_budgets, over the hours of this run alone, that had least left when
+            the run ended, roles included; None where no hour could be judged.
     """
 
     run: Row
@@ -63,6 +72,7 @@ class Summary:
     hosts: list[Row]
     rejected_rows: int
     dropped_events: int | None
+    budget: Row | None
     regressions: list[Row] | None = None
 
     @property
@@ -84,6 +94,11 @@ class Summary:
             "dropped_events": self.dropped_events,
             "passed": self.passed,
             "passed_strictly": bool(self.verdict["has_passed_strictly"]),
+            "error_budget": self.budget
+            and {
+                name: iso(value) if isinstance(value, datetime) else value
+                for name, value in self.budget.items()
+            },
             "slos": [{key: slo[key] for key in (*keys, *extra)} for slo in self.slos],
             "regressions": self.regressions,
         }
@@ -139,7 +154,41 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
             "where run_id = ?",
             run_id,
         )[0]["dropped"],
+        budget=_least_budget(connection, run_id, runs[0]["last_event_at"]),
     )
+
+
+def _least_budget(
+    connection: duckdb.DuckDBPyConnection, run_id: str, ended: datetime | None
+) -> Row | None:
+    """Return the budget of a run's own hours that has least left, of those that can fail a run.
+
+    Straight from a file nothing else is read, and what a warehouse says of a run is the same.
+    """
+    if ended is None:
+        return None
+    ask_as_of(connection, ended + timedelta(microseconds=1))  # the last event counts
+    connection.execute("set variable chosen_runs = [?]", [run_id])
+    try:
+        found = rows(
+            connection,
+            "select slo, scope, subject, as_of, objective_pct, window_days, slices_judged, "
+            "slices_bad, slices_allowed, budget_remaining_ratio, ran_out_at "
+            "from lake.marts.slo_budgets where scope <> 'run_host' and slices_judged > 0 "
+            "order by budget_remaining_ratio, event_budget_remaining_ratio nulls last, slo, scope, "
+            "subject limit 1",
+        )
+    except duckdb.CatalogException:  # a warehouse that models without budgets built
+        return None
+    finally:
+        for variable in ("as_of", "chosen_runs"):
+            connection.execute(f"reset variable {variable}")
+    return found[0] if found else None
+
+
+def ask_as_of(connection: duckdb.DuckDBPyConnection, moment: datetime) -> None:
+    """Let the models of budgets know which moment is asked for, UTC."""
+    connection.execute("set variable as_of = ?::timestamp", [moment])
 
 
 def latest_run(connection: duckdb.DuckDBPyConnection) -> str:
