@@ -16,8 +16,7 @@ from exporter.query import published
 from exporter.results import BUDGET_MODELS, Row, rows
 
 if TYPE_CHECKING:
-    from exporter.archive_notes import archives_of
-from exporter.direct_find import Found
+    from exporter.direct_find import Found
     from exporter.sources import Skipped
 
 _HOUR_S = 3600.0
@@ -128,6 +127,7 @@ def from_files(
         TelemetryError: no source could be read, they hold no run, or a model failed.
     """
     from exporter import direct
+    from exporter.archive_notes import archives_of
 
     since = window_start(compiled, as_of)
 
