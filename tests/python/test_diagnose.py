@@ -334,13 +334,13 @@ def test_storage(tool: Tool, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     (file,) = json.loads(done.stdout)["files"]
     assert file["size_bytes"] == (tmp_path / "t.sqlite3").stat().st_size
-    assert file["limit_bytes"] == 2 << 30
+    assert file["limit_bytes"] == 2 * 10**9
     assert {row["table_name"]: row["rows"] for row in file["tables"]}["http_events"] == 120
     assert [row["run_id"] for row in file["runs"]] == ["r2", "r1"]
     assert sum(row["bytes"] for row in file["runs"]) == pytest.approx(file["size_bytes"], abs=2)
     with (tmp_path / "t.sqlite3").open("r+b") as large:  # sparse: nothing is written
-        large.truncate(3 << 30)
+        large.truncate(3 * 10**9)
     done = tool("diagnose", "storage", "--db", "t.sqlite3", COLUMNS="80")
     assert done.returncode == 1
-    assert "3.00 GB, limit 2.00 GB" in done.stdout
+    assert "3 GB, limit 2 GB" in done.stdout
     assert "→ archive" in done.stdout
