@@ -34,7 +34,8 @@ def print_proposals(rows: Sequence[Row], runs: int, difference: str) -> None:
     """
     out = sys.stdout
     share = rows[0]["share_pct"] if rows else 0
-    out.write(f"{runs:,} run{'' if runs == 1 else 's'}; targets that {share:g} % of runs would meet\n\n")
+    of = f"{runs:,} run{'' if runs == 1 else 's'}"
+    out.write(f"{of}; targets that {share:g} % of runs would meet\n\n")
     print_table(_HEADINGS, [_distribution(row) for row in rows])
     out.write("\n")
     out.writelines(f"{_told(row)}\n" for row in rows)
