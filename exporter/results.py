@@ -31,6 +31,7 @@ DIAGNOSIS_MODELS = (
     "host_pace",
     "breaker_intervals",
     "limiter_blocks",
+    "half_done_artifacts",
 )
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
