@@ -2,7 +2,9 @@
 with causes as (
 
     select * from {{ ref('diagnosis_causes') }}
-    where place <= {{ var('diagnosis_causes_explained') }}
+    where
+        place <= {{ var('diagnosis_causes_explained') }}
+        or topic = 'corruption'
 
 ),
 

@@ -4,12 +4,11 @@ with causes as (
 
     select * from {{ ref('diagnosis_causes') }}
     where
-        place <= {{ var('diagnosis_causes_explained') }}
         -- what explains a small part needs no remedy of its own, but half-done artifacts all do
-        and (
-            place = 1
-            or topic = 'corruption'
-            or share_of_change >= {{ var('diagnosis_least_share') }}
+        topic = 'corruption'
+        or (
+            place <= {{ var('diagnosis_causes_explained') }}
+            and (place = 1 or share_of_change >= {{ var('diagnosis_least_share') }})
         )
 
 ),
