@@ -13,15 +13,15 @@ from recorder.schema import SCHEMA_VERSION, STATUS_TABLE
 
 #: Size up to which an operational file should be kept (the deployment guide), and from which it
 #: has to be looked at (docs/runbooks/storage.md), in bytes.
-LIMIT_BYTES: Final = 2 << 30
-FAR_OVER_BYTES: Final = 5 << 30
+LIMIT_BYTES: Final = 2 * 10**9
+FAR_OVER_BYTES: Final = 5 * 10**9
 #: A log is 4 MB when SQLite checkpoints it as it usually does, after 1,000 pages. One of 16 times
 #: that has not been for long, and one of 1 GB slows every reader.
-WAL_BYTES: Final = 64 << 20
-WAL_BAD_BYTES: Final = 1 << 30
+WAL_BYTES: Final = 64 * 10**6
+WAL_BAD_BYTES: Final = 10**9
 #: Room that VACUUM would give back: worth an interruption from this share and this size on.
 FREE_SHARE: Final = 0.25
-FREE_BYTES: Final = 64 << 20
+FREE_BYTES: Final = 64 * 10**6
 #: Defects that are listed; one is enough to know.
 _DEFECTS: Final = 3
 

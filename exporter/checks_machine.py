@@ -17,7 +17,7 @@ from exporter.paths import extensions, warehouse_dir
 
 #: Free space below which a night's crawl may not fit, and below which writes fail soon.
 LOW_SHARE: Final = 0.10
-LOW_BYTES: Final = 1 << 30
+LOW_BYTES: Final = 10**9
 FULL_SHARE: Final = 0.02
 
 

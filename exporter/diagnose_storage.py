@@ -104,7 +104,7 @@ def measure(names: Sequence[str], compiled: Path) -> Storage:
         found = rows(
             connection, "select highest from lake.marts.remedy_limits where setting = 'file_mb'"
         )
-        limit = int(found[0]["highest"] * (1 << 20))
+        limit = int(found[0]["highest"] * 10**6)
         skipped += probe.skipped
         for source in probe.sources:
             try:

@@ -114,12 +114,11 @@ def plural(number: int, word: str) -> str:
 
 
 def size(number: float) -> str:
-    """Return a number of bytes for people, in binary units."""
-    for unit in ("bytes", "KB", "MB"):
-        if number < 1024:
-            return f"{number:,.0f} {unit}" if unit == "bytes" else f"{number:,.1f} {unit}"
-        number /= 1024
-    return f"{number:,.2f} GB"
+    """Return bytes as people read them: ``1.25 GB``, of a thousand MB."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= scale:
+            return f"{number / scale:.4g} {unit}"
+    return f"{number:.0f} B"
 
 
 def duration(seconds: float) -> str:

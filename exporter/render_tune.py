@@ -34,7 +34,8 @@ def print_proposals(rows: Sequence[Row], runs: int, difference: str) -> None:
     """
     out = sys.stdout
     share = rows[0]["share_pct"] if rows else 0
-    out.write(f"{runs:,} run{'' if runs == 1 else 's'}; targets that {share:g} % would meet\n\n")
+    of = f"{runs:,} run{'' if runs == 1 else 's'}"
+    out.write(f"{of}; targets that {share:g} % of runs would meet\n\n")
     print_table(_HEADINGS, [_distribution(row) for row in rows])
     out.write("\n")
     out.writelines(f"{_told(row)}\n" for row in rows)
@@ -69,7 +70,7 @@ def _told(row: Row) -> str:
 
 
 def _failing(row: Row, when: str, is_short: bool = False) -> str:
-    """Count the runs that fail; of hosts the values too, as these are what the share is of."""
+    """Count the runs that fail; where a run has several values, of its hosts, these too."""
     runs, values = row[f"runs_failing_{when}"], row[f"failing_{when}"]
     text = f"{runs:,}" if is_short else f"{runs:,} of {row['runs']:,} runs"
     if row["observations"] == row["runs"]:

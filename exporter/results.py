@@ -32,6 +32,7 @@ DIAGNOSIS_MODELS = (
     "host_pace",
     "breaker_intervals",
     "limiter_blocks",
+    "half_done_artifacts",
 )
 #: The models that a comparison of runs reads, beside those of a diagnosis.
 REGRESSION_MODELS = ("regressions",)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from exporter.errors import printable
+from exporter.findings import size
 from exporter.render import print_json, print_table
 
 #: Runs and days that a person is shown; JSON has all of them.
@@ -55,14 +56,6 @@ def _print_file(file: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
             print()
             print_table([title, "rows", how], [(r[key], r["rows"], r["bytes"]) for r in rows])
     print()
-
-
-def size(count: float) -> str:
-    """Return bytes as people read them: 1.25 GB, of a thousand MB."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.4g} {unit}"
-    return f"{count:.0f} B"
 
 
 def counted(number: int, noun: str) -> str:

@@ -83,12 +83,12 @@ worded as (
         end as rate_before_text,
         case
             when scale = 100 then format('{:.1f} %', share_now_pct)
-            else format('{:.1f}', scale * share_now_pct / 100)
+            else format('{:.4g}', amount_now)
         end as share_text,
         case
-            when share_before_pct is null then ''
+            when coalesce(share_before_pct, amount_before) is null then ''
             when scale = 100 then format('{:.1f} % before', share_before_pct)
-            else format('{:.1f} before', scale * share_before_pct / 100)
+            else format('{:.4g} before', amount_before)
         end as share_before_text,
     from worsening
 
@@ -118,14 +118,14 @@ final as (
             when part = 'depth'
                 then format(
                     '{:.2f} were asked per artifact ({:.2f} before)',
-                    share_now_pct / 100,
-                    share_before_pct / 100
+                    amount_now,
+                    amount_before
                 )
             else format(
                 case
                     when told_rate is not null and abs(mix_effect) <= abs(within_effect)
                         then told_rate
-                    when share_before_pct is null then replace(told_share, ' ({5})', '')
+                    when share_before_text = '' then replace(told_share, ' ({5})', '')
                     else told_share
                 end,
                 segment,

@@ -177,6 +177,8 @@ of_ratios as (
             as rate_before_pct,
         100 * sum(of_segments.denominator_now) / any_value(of_segments.whole_now) as share_now_pct,
         100 * coalesce(sum(of_segments.part_asked_before), 0) as share_before_pct,
+        null as amount_now,
+        null as amount_before,
         sum(coalesce(of_segments.within_effect, 0)) as within_effect,
         sum(coalesce(of_segments.mix_effect, 0)) + coalesce(any_value(of_routes.weight_effect), 0)
             as mix_effect,
@@ -210,8 +212,10 @@ of_ratios as (
         null as denominator_before,
         null as rate_now_pct,
         null as rate_before_pct,
-        100 * sum(weight_now * depth_now) as share_now_pct,
-        100 * sum(weight_before * depth_before) as share_before_pct,
+        null as share_now_pct,
+        null as share_before_pct,
+        sum(weight_now * depth_now) as amount_now,
+        sum(weight_before * depth_before) as amount_before,
         0 as within_effect,
         sum(coalesce(depth_effect, 0)) as mix_effect,
     from of_routes
@@ -235,8 +239,19 @@ of_shares as (
         if(has_runs, denominator_before, null) as denominator_before,
         null as rate_now_pct,
         null as rate_before_pct,
-        100 * numerator_now / whole_now as share_now_pct,
-        if(has_runs, 100 * numerator_before / whole_before, null) as share_before_pct,
+        -- the whole of a count is a run, not what is counted
+        100 * numerator_now / if(
+            scale = 100, whole_now, nullif(sum(numerator_now) over dimensions, 0)
+        ) as share_now_pct,
+        if(
+            has_runs,
+            100 * numerator_before / if(
+                scale = 100, whole_before, nullif(sum(numerator_before) over dimensions, 0)
+            ),
+            null
+        ) as share_before_pct,
+        if(scale = 100, null, numerator_now / whole_now) as amount_now,
+        if(scale = 100 or not has_runs, null, numerator_before / whole_before) as amount_before,
         if(kind = 'loss', -1, 1) * scale * (
             numerator_now / whole_now - if(has_runs, numerator_before / whole_before, 0)
         ) as within_effect,
@@ -246,6 +261,7 @@ of_shares as (
         kind <> 'ratio'
         and segment is not null
         and (numerator_now > 0 or (has_runs and numerator_before > 0))
+    window dimensions as (partition by slo, scope, subject, dimension)
     union all
     select
         any_value(joined.topic) as topic,
@@ -262,6 +278,8 @@ of_shares as (
         null as rate_before_pct,
         null as share_now_pct,
         null as share_before_pct,
+        null as amount_now,
+        null as amount_before,
         any_value(joined.scale * (if(joined.kind = 'loss', 1, 0) - joined.part_target))
             as within_effect,
         0 as mix_effect,
@@ -297,6 +315,8 @@ final as (
         rate_before_pct,
         share_now_pct,
         share_before_pct,
+        amount_now,
+        amount_before,
         within_effect,
         mix_effect,
         within_effect + mix_effect as contribution,

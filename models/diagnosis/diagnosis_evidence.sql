@@ -2,7 +2,9 @@
 with causes as (
 
     select * from {{ ref('diagnosis_causes') }}
-    where place <= {{ var('diagnosis_causes_explained') }}
+    where
+        place <= {{ var('diagnosis_causes_explained') }}
+        or topic = 'corruption'
 
 ),
 
@@ -33,7 +35,18 @@ responses as (
 intervals as (
 
     select * from {{ ref('breaker_intervals') }}
-    where run_id = {{ diagnosed_run() }}
+    where
+        run_id = {{ diagnosed_run() }}
+        or run_id in (select baselines.run_id from baselines)
+
+),
+
+half_done as (
+
+    select * from {{ ref('half_done_artifacts') }}
+    where
+        run_id = {{ diagnosed_run() }}
+        or run_id in (select baselines.run_id from baselines)
 
 ),
 
@@ -66,7 +79,39 @@ of_attempts as (
             as weight,
     from causes
     inner join attempts on causes.resolver = attempts.resolver
-    where causes.topic = 'ttfp' or attempts.outcome <> 'success'
+    where
+        causes.topic = 'ttfp'
+        or (causes.topic = 'yield' and attempts.outcome <> 'success')
+
+),
+
+of_half_done as (
+
+    select
+        causes.topic,
+        causes.slo,
+        causes.scope,
+        causes.subject,
+        causes.segment,
+        'half_done_artifacts' as found_in,
+        concat_ws(
+            ', ',
+            if(half_done.missing = 'file', 'checksum without a file', 'file without a checksum'),
+            half_done.resolver,
+            half_done.host,
+            half_done.dedupe_action
+        ) as what,
+        half_done.run_id,
+        count(*)::double as amount,
+        null as elapsed_p50_ms,
+        array_to_string(list_sort(list(half_done.artifact))[:3], ', ') as example,
+        min(half_done.occurred_at) as first_at,
+        max(half_done.occurred_at) as last_at,
+        count(*) as weight,
+    from causes
+    inner join half_done on causes.resolver = half_done.resolver
+    where causes.topic = 'corruption'
+    group by all
 
 ),
 
@@ -104,9 +149,12 @@ of_responses as (
             when 'http_429_pct' then responses.status = 429
             when 'breaker_opens_per_hour'
                 then
-                    responses.answer = 'exception'
-                    or responses.status = 429
-                    or responses.status between 500 and 599
+                    case causes.segment
+                        when 'exception' then responses.answer = 'exception'
+                        when '429' then responses.status = 429
+                        when '5xx' then responses.status between 500 and 599
+                        else false
+                    end
             when 'cache_hit_pct' then responses.role = 'metadata'
             else false
         end
@@ -155,14 +203,10 @@ of_intervals as (
         causes.subject,
         causes.segment,
         'breaker_intervals' as found_in,
-        format(
-            'breaker open for {:.0f} s at the median, {:.0f} s at most',
-            median(intervals.seconds_open),
-            max(intervals.seconds_open)
-        ) as what,
-        {{ diagnosed_run() }} as run_id,
+        'breaker opened from ' || intervals.state_before as what,
+        intervals.run_id,
         count(*)::double as amount,
-        null as elapsed_p50_ms,
+        1000 * median(intervals.seconds_open) as elapsed_p50_ms,
         null as example,
         min(intervals.opened_at) as first_at,
         max(intervals.opened_at) as last_at,
@@ -171,15 +215,16 @@ of_intervals as (
     inner join intervals on causes.host = intervals.host
     where
         causes.slo = 'breaker_opens_per_hour'
-        and causes.place = 1
-        and intervals.seconds_open is not null
-    group by causes.topic, causes.slo, causes.scope, causes.subject, causes.segment
+        and (causes.place = 1 or causes.segment = 'no failure recorded')
+    group by all
 
 ),
 
 every as (
 
     from of_attempts
+    union all
+    from of_half_done
     union all
     from of_responses
     union all

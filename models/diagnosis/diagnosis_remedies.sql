@@ -4,9 +4,12 @@ with causes as (
 
     select * from {{ ref('diagnosis_causes') }}
     where
-        place <= {{ var('diagnosis_causes_explained') }}
-        -- what explains a small part needs no remedy of its own
-        and (place = 1 or share_of_change >= {{ var('diagnosis_least_share') }})
+        -- what explains a small part needs no remedy of its own, but half-done artifacts all do
+        topic = 'corruption'
+        or (
+            place <= {{ var('diagnosis_causes_explained') }}
+            and (place = 1 or share_of_change >= {{ var('diagnosis_least_share') }})
+        )
 
 ),
 
@@ -35,6 +38,17 @@ paces as (
 
 ),
 
+paces_before as (
+
+    select
+        host,
+        sum(failed_requests) / nullif(sum(network_requests), 0) as part_failed,
+    from {{ ref('host_pace') }}
+    where run_id in (select baselines.run_id from baselines)
+    group by host
+
+),
+
 efforts as (
 
     select * from {{ ref('resolver_effort') }}
@@ -60,6 +74,13 @@ measured as (
 intervals as (
 
     select * from {{ ref('breaker_intervals') }}
+    where run_id = {{ diagnosed_run() }}
+
+),
+
+half_done as (
+
+    select * from {{ ref('half_done_artifacts') }}
     where run_id = {{ diagnosed_run() }}
 
 ),
@@ -132,6 +153,8 @@ openers as (
         string_agg(
             format('{:.1f} by {}', numerator_now, segment), ', ' order by numerator_now desc
         ) as opened_by,
+        sum(numerator_now) as opened_in_worst_hour,
+        sum(numerator_now) filter (segment = 'no failure recorded') as opened_without_failure,
     from measured
     where
         slo = 'breaker_opens_per_hour'
@@ -164,8 +187,14 @@ summed_hosts as (
         max(paces.retry_after_p50_s) as retry_after_p50_s,
         sum(paces.repeats) as repeats,
         sum(paces.repeats_fetched) as repeats_fetched,
-        max(paces.repeat_p95_s) as repeat_p95_s,
         sum(paces.urls) as urls,
+        sum(paces.fetched_first)::bigint as fetched_first,
+        sum(paces.fetched_after_failure)::bigint as fetched_after_failure,
+        sum(paces.fetched_promptly)::bigint as fetched_promptly,
+        sum(paces.fetched_late)::bigint as fetched_late,
+        max(paces.prompt_age_p95_s) as prompt_age_p95_s,
+        max(paces.late_age_p95_s) as late_age_p95_s,
+        max(paces.cached_age_max_s) as cached_age_max_s,
     from blamed
     inner join paces
         on
@@ -186,13 +215,18 @@ of_hosts as (
 
 ),
 
-of_breakers as (
+opened as (
 
     select
         of_hosts.*,
         symptoms.target,
+        symptoms.compared_with,
         openers.opened_by,
+        openers.opened_in_worst_hour,
+        openers.opened_without_failure,
+        paces_before.part_failed as part_failed_before,
         count(*) as openings,
+        count(*) filter (intervals.state_before = 'closed') as openings_from_closed,
         median(intervals.seconds_open) as open_p50_s,
     from of_hosts
     inner join symptoms
@@ -202,8 +236,29 @@ of_breakers as (
             and of_hosts.subject is not distinct from symptoms.subject
     inner join intervals on of_hosts.host = intervals.host
     left join openers on of_hosts.host = openers.host
+    left join paces_before on of_hosts.host = paces_before.host
     where of_hosts.topic in ('breaker', 'yield')
     group by all
+
+),
+
+-- Openings that no failure is behind say nothing of the host. Of the causes that do, the first one
+-- gets what cures them all. After a half-open state one failure is enough, so that only openings
+-- from closed tell what a breaker bears: at most the failures for each of these.
+of_breakers as (
+
+    select
+        *,
+        place = min(place) filter (segment is distinct from 'no failure recorded') over (
+            partition by slo, scope, subject
+        ) as is_first_failing,
+        failed_requests > 0
+        and failed_requests / network_requests > if(
+            compared_with = 'runs', coalesce(part_failed_before, 0), 0
+        ) as has_more_failures,
+        (http_429_requests + failed_requests) / nullif(openings_from_closed, 0)
+            as failures_borne,
+    from opened
 
 ),
 
@@ -260,6 +315,42 @@ of_answers as (
         (sum(attempts.attempts) filter (attempts.outcome <> 'skipped'))::double as attempts,
     from causes
     inner join attempts on causes.resolver = attempts.resolver
+    group by all
+
+),
+
+-- why what the cache should have answered was fetched, the most frequent reason first
+of_fetches as (
+
+    select
+        *,
+        sum(fetches) over hosts as all_fetches,
+        row_number() over (hosts order by fetches desc, why asc) as turn,
+    from of_hosts
+    unpivot (
+        fetches for why
+        in (fetched_first, fetched_after_failure, fetched_promptly, fetched_late)
+    )
+    where slo = 'cache_hit_pct'
+    window hosts as (partition by slo, scope, subject, segment, host)
+
+),
+
+of_half_done as (
+
+    select
+        causes.slo,
+        causes.scope,
+        causes.subject,
+        causes.segment,
+        causes.place,
+        causes.resolver,
+        half_done.missing,
+        count(*) as artifacts,
+        list_sort(list(half_done.artifact))[:{{ var('diagnosis_named_artifacts') }}] as names,
+    from causes
+    inner join half_done on causes.resolver = half_done.resolver
+    where causes.topic = 'corruption'
     group by all
 
 ),
@@ -392,21 +483,24 @@ wanted as (
         segment,
         place,
         3 as turn,
-        'Let the breaker bear more failures' as remedy,
+        'Let the breaker bear more failures, at least as many as this' as remedy,
         'fail_max' as setting,
         host as applies_to,
-        (http_429_requests + failed_requests) / openings as observed,
-        (http_429_requests + failed_requests) / openings as base,
+        failures_borne as observed,
+        failures_borne as base,
         null::varchar as proposed_text,
         format(
-            'only {:.1f} % of its requests failed, {:.1f} for each of {} openings',
+            'only {:.1f} % of its requests failed, {:.1f} for each of {} openings from closed, so '
+            || 'that it bears no more than these now',
             100 * part_failed,
-            (http_429_requests + failed_requests) / openings,
-            openings
+            failures_borne,
+            openings_from_closed
         ) as reason,
     from of_breakers
     where
-        place = 1
+        is_first_failing
+        -- fewer failures than openings: most of them were not recorded, and nothing is known
+        and failures_borne >= 1
         and part_failed < {{ var('diagnosis_host_down_part') }}
 
     union all
@@ -433,7 +527,7 @@ wanted as (
         ) as reason,
     from of_breakers
     where
-        place = 1
+        is_first_failing
         and topic = 'breaker'
         and open_p50_s is not null
 
@@ -454,14 +548,50 @@ wanted as (
         null as base,
         null::varchar as proposed_text,
         format(
-            '{:,.0f} of {:,.0f} network requests got 5xx or no answer',
+            '{:,.0f} of {:,.0f} network requests got 5xx or no answer{}',
             failed_requests,
-            network_requests
+            network_requests,
+            coalesce(format(' ({:.1f} % before)', 100 * part_failed_before), '')
         ) as reason,
     from of_breakers
     where
-        place = 1
-        and failed_requests > http_429_requests
+        has_more_failures
+        and (
+            (topic = 'breaker' and segment in ('5xx', 'exception'))
+            or (topic = 'yield' and is_first_failing and failed_requests > http_429_requests)
+        )
+
+    union all
+
+    select
+        slo,
+        scope,
+        subject,
+        segment,
+        place,
+        1 as turn,
+        'See that every request is recorded, or who else opens the breaker' as remedy,
+        null as setting,
+        host as applies_to,
+        100 * part_failed as observed,
+        null as base,
+        null::varchar as proposed_text,
+        format(
+            'of {:.4g} openings in the worst hour {:.1f} had no failure since the opening before; '
+            || '{:,.0f} failures among {:,.0f} network requests and {} openings are recorded in '
+            || 'all. A crawler that asks past its recorder, or does not record what raised, leaves '
+            || 'such openings; so do breakers opened by hand, by another process, or by a clock '
+            || 'that differs',
+            opened_in_worst_hour,
+            opened_without_failure,
+            http_429_requests + failed_requests,
+            network_requests,
+            openings
+        ) as reason,
+    from of_breakers
+    where
+        topic = 'breaker'
+        and segment = 'no failure recorded'
 
     union all
 
@@ -633,53 +763,112 @@ wanted as (
         segment,
         place,
         1 as turn,
-        case
-            when repeats_fetched > 0 then 'Keep its answers longer, and its ETags'
-            when urls = 0 then 'Record hashes of its URLs'
-            else
-                'Leave what changes with each request out of the cache''s key, or let a first run '
-                || 'fill the cache'
-        end as remedy,
-        if(repeats_fetched > 0, 'cache_ttl_s', null) as setting,
+        'Record hashes of its URLs' as remedy,
+        null as setting,
         host as applies_to,
-        repeat_p95_s as observed,
-        repeat_p95_s as base,
+        null as observed,
+        null as base,
         null::varchar as proposed_text,
-        case
-            when repeats_fetched > 0
-                then format(
-                    '{:,} of {:,} repeated requests were fetched again; 95 % of repeats come '
-                    || 'within {:,.0f} s',
-                    repeats_fetched::bigint,
-                    repeats::bigint,
-                    repeat_p95_s
-                )
-            when urls = 0 then 'without them it is unknown whether it is asked for the same again'
-            else format(
-                'none of its {:,} different URLs was fetched twice in the run', urls::bigint
-            )
-        end as reason,
+        'without them it is unknown whether it is asked for the same again' as reason,
     from of_hosts
-    where slo = 'cache_hit_pct'
+    where
+        slo = 'cache_hit_pct'
+        and urls = 0
 
     union all
 
     select
-        slo,
-        scope,
-        subject,
-        segment,
-        place,
-        1 as turn,
-        'Remove what was left half-done, and crawl those artifacts again' as remedy,
+        of_fetches.slo,
+        of_fetches.scope,
+        of_fetches.subject,
+        of_fetches.segment,
+        of_fetches.place,
+        of_fetches.turn,
+        case of_fetches.why
+            when 'fetched_late' then 'Keep its answers longer, and its ETags'
+            when 'fetched_promptly'
+                then
+                    'See that its answers are stored at all, and let a second request for a URL '
+                    || 'wait for the first'
+            when 'fetched_after_failure'
+                then 'See why its requests fail: only an answer can be kept'
+            else
+                'Leave what changes with each request out of the cache''s key, or let a first run '
+                || 'fill the cache'
+        end as remedy,
+        if(of_fetches.why = 'fetched_late', 'cache_ttl_s', null) as setting,
+        of_fetches.host as applies_to,
+        if(of_fetches.why = 'fetched_late', of_fetches.late_age_p95_s, null) as observed,
+        if(of_fetches.why = 'fetched_late', of_fetches.late_age_p95_s, null) as base,
+        null::varchar as proposed_text,
+        format(
+            case of_fetches.why
+                when 'fetched_late'
+                    then
+                        '{0} of {1} fetches were of URLs whose answer was older than any that the '
+                        || 'cache gave ({2}), or to be revalidated; 95 % of them were at most {3} '
+                        || 's old'
+                when 'fetched_promptly'
+                    then
+                        '{0} of {1} fetches were of URLs fetched before, 95 % of them no more than '
+                        || '{4} s before; of what was fetched the cache gave answers {2}, so that '
+                        || 'longer lifetimes would not help'
+                when 'fetched_after_failure'
+                    then
+                        '{0} of {1} fetches were of URLs whose fetch before had been answered 4xx '
+                        || 'or 5xx, or not at all'
+                else '{0} of {1} fetches were of URLs not asked for before in the run'
+            end,
+            format('{:,}', of_fetches.fetches),
+            format('{:,}', of_fetches.all_fetches),
+            coalesce(format('up to {:,.3g} s old', of_fetches.cached_age_max_s), 'of no age'),
+            coalesce(format('{:,.3g}', of_fetches.late_age_p95_s), ''),
+            coalesce(format('{:,.3g}', of_fetches.prompt_age_p95_s), '')
+        ) as reason,
+    from of_fetches
+    where of_fetches.fetches >= {{ var('diagnosis_least_share') }} * of_fetches.all_fetches
+
+    union all
+
+    select
+        of_half_done.slo,
+        of_half_done.scope,
+        of_half_done.subject,
+        of_half_done.segment,
+        of_half_done.place,
+        if(of_half_done.missing = 'file', 1, 2) as turn,
+        case of_half_done.missing
+            when 'file' then 'Crawl the artifacts again whose file was not stored'
+            else
+                'Delete the files without a checksum, which may be cut off, and crawl their '
+                || 'artifacts again'
+        end as remedy,
         null as setting,
-        resolver as applies_to,
+        of_half_done.resolver as applies_to,
         null as observed,
         null as base,
         null::varchar as proposed_text,
-        sentence as reason,
-    from causes
-    where topic = 'corruption'
+        format(
+            '{} {}: {}{}',
+            if(
+                of_half_done.artifacts = 1,
+                '1 artifact has',
+                format('{:,} artifacts have', of_half_done.artifacts)
+            ),
+            if(
+                of_half_done.missing = 'file', 'a checksum but no file', 'a file but no checksum'
+            ),
+            array_to_string(of_half_done.names, ', '),
+            if(
+                of_half_done.artifacts > len(of_half_done.names),
+                format(
+                    ' and {:,} more, all in half_done_artifacts',
+                    of_half_done.artifacts - len(of_half_done.names)
+                ),
+                ''
+            )
+        ) as reason,
+    from of_half_done
 
 ),
 

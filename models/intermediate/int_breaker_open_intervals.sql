@@ -32,6 +32,7 @@ final as (
         occurred_at as opened_at,
         left_open_at as closed_at,
         epoch(left_open_at - occurred_at) as seconds_open,
+        coalesce(old_state, 'unknown') as state_before,
     from followed
     where
         new_state = 'open'

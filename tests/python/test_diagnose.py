@@ -39,6 +39,7 @@ def assert_adds_up(found: Diagnosis) -> None:
         for row in symptom["contributions"]:
             sums[row["dimension"]] = sums.get(row["dimension"], 0.0) + row["contribution"]
             assert row["total_change"] == pytest.approx(symptom["measure_change"], abs=1e-6)
+            assert (row["share_now_pct"] or 0) <= 100 + 1e-6, (symptom["slo"], row["segment"])
         for dimension, total in sums.items():
             assert abs(total - symptom["measure_change"]) < 1e-6, (symptom["slo"], dimension)
         if symptom["measure_change"] is not None and abs(symptom["measure_change"]) > 1e-6:
@@ -76,6 +77,42 @@ def test_the_planted_cause_is_named_first(way: str, tmp_path: Path, compiled: Pa
         assert remedy["reason"]
         if remedy["proposed"] is not None:
             assert remedy["lowest"] <= remedy["proposed"] <= remedy["highest"]
+
+
+def test_remedies_are_of_what_was_recorded(tmp_path: Path, compiled: Path) -> None:
+    db, host, cached = tmp_path / "t.sqlite3", "arxiv.example.org", "meta-a.example.org"
+    crawls.write(db, "good", seed=1)
+    crawls.write(db, "bad", start=START + DAY, seed=1)
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.executescript(
+            f"""
+            update downloads set final_path = null where id in (
+                select id from downloads where run_id = 'bad' and sha256 is not null limit 30);
+            update http_events set from_cache = 0
+            where run_id = 'bad' and host = '{cached}' and id % 4 > 0;
+            insert into breaker_transitions (run_id, ts, host, scope, old_state, new_state)
+            select run_id, ts, '{host}', 'host', 'closed', 'open'
+            from http_events where run_id = 'bad' and host <> '{host}' order by ts limit 20;
+            """
+        )
+    found = diagnosis.from_files([str(db)], "bad", PREVIOUS, None, compiled)
+    assert_adds_up(found)
+
+    half_done = symptom_of(found, "corruption_count", None)
+    assert {row["found_in"] for row in half_done["evidence"]} == {"half_done_artifacts"}
+    assert sum(row["rows_now"] for row in half_done["evidence"]) == 30
+    assert sum(row["share_now_pct"] for row in half_done["contributions"]) == pytest.approx(100)
+    assert all("a checksum but no file: a" in row["reason"] for row in half_done["remedies"])
+
+    opened = symptom_of(found, "breaker_opens_per_hour", host)
+    assert opened["causes"][0]["segment"] == "no failure recorded"
+    assert opened["remedies"][0]["remedy"].startswith("See that every request is recorded")
+    assert not any(row["setting"] == "fail_max" for row in opened["remedies"])
+    assert not any("operator" in row["remedy"] for row in opened["remedies"])
+
+    missed = symptom_of(found, "cache_hit_pct", None)
+    assert missed["causes"][0]["segment"] == cached  # asked for again every 150 s, hit or not
+    assert "longer lifetimes would not help" in missed["remedies"][0]["reason"]
 
 
 @pytest.mark.parametrize("way", ["a host answers 429", "a resolver fails", "a resolver is slow"])
@@ -334,13 +371,13 @@ def test_storage(tool: Tool, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     (file,) = json.loads(done.stdout)["files"]
     assert file["size_bytes"] == (tmp_path / "t.sqlite3").stat().st_size
-    assert file["limit_bytes"] == 2 << 30
+    assert file["limit_bytes"] == 2 * 10**9
     assert {row["table_name"]: row["rows"] for row in file["tables"]}["http_events"] == 120
     assert [row["run_id"] for row in file["runs"]] == ["r2", "r1"]
     assert sum(row["bytes"] for row in file["runs"]) == pytest.approx(file["size_bytes"], abs=2)
     with (tmp_path / "t.sqlite3").open("r+b") as large:  # sparse: nothing is written
-        large.truncate(3 << 30)
+        large.truncate(3 * 10**9)
     done = tool("diagnose", "storage", "--db", "t.sqlite3", COLUMNS="80")
     assert done.returncode == 1
-    assert "3.00 GB, limit 2.00 GB" in done.stdout
+    assert "3 GB, limit 2 GB" in done.stdout
     assert "→ archive" in done.stdout

@@ -13,6 +13,7 @@ import pytest
 
 from exporter.archive_plan import FilePlan
 from exporter.errors import UsageError
+from exporter.findings import size
 from exporter.storage import growth, size_of
 
 from .support.archives import script
@@ -50,6 +51,9 @@ def test_sizes() -> None:
     for text in ("", "GB", "-1GB", "0", "1ib", "two"):
         with pytest.raises(UsageError):
             size_of(text)
+    said = ["0 B", "999 B", "1 kB", "81.92 kB", "1.184 MB", "2 GB", "1.5 TB"]
+    numbers = (0, 999, 1000, 81_920, 1_183_744, 2 * 10**9, 1.5e12)
+    assert [size(number) for number in numbers] == said
 
 
 def test_what_a_file_takes(tool: Tool, tmp_path: Path) -> None:

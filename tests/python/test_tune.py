@@ -49,6 +49,9 @@ def test_targets_are_proposed_and_written(tool: Tool, tmp_path: Path) -> None:
     assert rows["http_429_pct", "run_host", "web.archive.org"]["proposal"] == "too_few"
     assert rows["http_429_pct", "run_host", None]["observations"] == 20  # ten runs, two hosts each
     assert rows["http_429_pct", "run_host", None]["proposal"] == "kept"
+    for row in answer["targets"]:  # the share is of runs, whatever the values of their hosts
+        if row["proposed_target"] is not None:
+            assert row["runs_failing_then"] <= 0.1 * row["runs"], row["slo"]
     assert targets.read_bytes() == before and not answer["is_written"]
 
     few = tool("tune", "--project-dir", project, "--runs", "9")

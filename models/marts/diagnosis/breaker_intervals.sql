@@ -16,6 +16,7 @@ final as (
         opened_at,
         closed_at,
         seconds_open,
+        state_before,
     from intervals
 
 )

@@ -33,18 +33,33 @@ asked_for as (
 
 ),
 
--- nearest rank: the smallest number of observations that is at least the share. In decimals, as
+-- nearest rank: the smallest number of runs that is at least the share. In decimals, as
 -- 0.1 + 0.2 is not 0.3 and a rank too low would meet less than was asked for.
 counted as (
 
     select
         *,
-        ceil(share_pct::decimal(9, 4) * observations / 100)::bigint as met_by_at_least,
+        ceil(share_pct::decimal(9, 4) * runs / 100)::bigint as met_by_at_least,
     from asked_for
 
 ),
 
--- the best observation first
+-- a run meets a target when each of its hosts does: its worst value is what counts of it
+worst_of_runs as (
+
+    select
+        slo,
+        scope,
+        target_subject,
+        comparator,
+        run_id,
+        if(comparator = '>=', min(value), max(value)) as value,
+    from observations
+    group by slo, scope, target_subject, comparator, run_id
+
+),
+
+-- the best run first
 ranked as (
 
     select
@@ -56,7 +71,7 @@ ranked as (
             partition by slo, scope, target_subject
             order by if(comparator = '>=', -value, value)
         ) as rank_of_value,
-    from observations
+    from worst_of_runs
 
 ),
 
