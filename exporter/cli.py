@@ -14,6 +14,7 @@ from exporter import (
     __version__,
     archive,
     backup,
+    budget,
     diagnose,
     doctor,
     gate,
@@ -301,6 +302,7 @@ def serve(
 app.command(epilog=jsonl.EXAMPLE)(jsonl.load_jsonl)
 app.command(epilog=archive.EXAMPLE)(archive.archive)
 app.command(epilog=diagnose.EXAMPLE)(diagnose.diagnose)
+app.command(epilog=budget.EXAMPLE)(budget.budget)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=backup.EXAMPLE)(backup.backup)
 app.command(epilog=restore.EXAMPLE)(restore.restore)

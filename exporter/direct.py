@@ -6,6 +6,8 @@ come back in a fraction of a second.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -37,11 +39,17 @@ from exporter.loader import CHUNK_FILES, unreadable
 from exporter.paths import warehouse_dir
 from exporter.raw_schema import CAPABILITIES, TABLES, TELEMETRY, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS
-from exporter.results import DIAGNOSIS_MODELS, SAMPLES_MODEL, SUMMARY_MODELS
+from exporter.results import (
+    BUDGET_MODELS,
+    DIAGNOSIS_MODELS,
+    SAMPLES_MODEL,
+    SLICES_MODEL,
+    SUMMARY_MODELS,
+)
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
-_FORMAT = 4
+_FORMAT = 5
 #: What the names of raw relations begin with among the things that a model depends on.
 _RAW = "raw."
 
@@ -227,7 +235,9 @@ def _with_columns(text: str) -> str:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
             connection.execute(f"create table lake.raw.{table} ({columns})")
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
-        answers = dict.fromkeys((*SUMMARY_MODELS, SAMPLES_MODEL, *DIAGNOSIS_MODELS))
+        answers = dict.fromkeys(
+            (*SUMMARY_MODELS, SAMPLES_MODEL, *DIAGNOSIS_MODELS, *BUDGET_MODELS, SLICES_MODEL)
+        )
         Models(text).build(connection, answers, only_views=True)
         content["columns"] = {}
         for model in answers:
@@ -280,12 +290,18 @@ class Models:
                 used[table].update(columns)
         return used
 
+    def seed_values(self, seed: str, column: str) -> list[str]:
+        """Return a column of a seed, as its file has it."""
+        rows = csv.DictReader(io.StringIO(self.seeds[seed]["csv"]))
+        return [row[column] for row in rows]
+
     def build(
         self,
         connection: duckdb.DuckDBPyConnection,
         wanted: Iterable[str],
         only_views: bool = False,
         underway: Iterable[tuple[str, Future[None]]] = (),
+        given: Iterable[str] = (),
     ) -> None:
         """Create the wanted models and, before them, what they select from, two at a time.
 
@@ -295,7 +311,9 @@ class Models:
             only_views: make no tables, so that the planner sees down to the raw relations.
             underway: raw relations that are still being filled, each with the future that ends
                 when a piece of it is in; what selects from one waits for it.
+            given: names of models that the connection has already.
         """
+        self._built.update(given)
         order = [name for name in self._order(wanted) if name not in self._built]
         schemas = {(self.seeds.get(name) or self.models[name])["schema"] for name in order}
         for schema in sorted(schemas):
@@ -339,7 +357,7 @@ class Models:
         order: dict[str, None] = {}
 
         def visit(name: str) -> None:
-            if name in order or name.startswith(_RAW):
+            if name in order or name in self._built or name.startswith(_RAW):
                 return
             for parent in self._parents(name):
                 visit(parent)
@@ -360,9 +378,6 @@ class Models:
 
     @staticmethod
     def _seed(connection: duckdb.DuckDBPyConnection, seed: dict[str, Any]) -> None:
-        import csv
-        import io
-
         rows = list(csv.DictReader(io.StringIO(seed["csv"])))
         columns = ", ".join(f"{name} {seed['types'][name]}" for name in rows[0])
         relation = f"lake.{seed['schema']}.{seed['name']}"

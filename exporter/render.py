@@ -145,6 +145,7 @@ def print_summary(summary: Summary, source: str) -> None:
         console.print(
             Text(f"{hosts_hidden} more verdicts of single hosts do not fail.", style="dim")
         )
+    console.print(Text(_budget(summary.budget), style="dim"), soft_wrap=True)
     _print_worst_hosts(console, summary)
     if summary.rejected_rows:
         console.print(
@@ -154,6 +155,19 @@ def print_summary(summary: Summary, source: str) -> None:
                 style="yellow",
             )
         )
+
+
+def _budget(row: Row | None) -> str:
+    """Say what was left of the error budget when the run ended."""
+    from exporter.render_budget import left, name, spent
+
+    if row is None:
+        return "Error budget: no data: there is no hour with enough in it to be judged."
+    runs = "this run alone" if row["runs"] == 1 else f"{row['runs']:,} runs"
+    return (
+        f"Error budget, {row['window_days']:g} days of {runs}: least is left of {name(row)}, "
+        f"{left(row['budget_remaining_ratio'])}: {spent(row)}."
+    )
 
 
 def _verdicts(slos: Sequence[Row], columns: Sequence[str]) -> Any:

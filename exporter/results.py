@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -13,6 +13,7 @@ from exporter.errors import TelemetryError
 #: The models that a summary needs; first the one that takes longest.
 SUMMARY_MODELS = (
     "host_traffic",
+    "slo_budgets",
     "run_inventory",
     "run_slis",
     "run_verdicts",
@@ -32,8 +33,14 @@ DIAGNOSIS_MODELS = (
     "breaker_intervals",
     "limiter_blocks",
 )
+#: The models that error budgets are read from.
+BUDGET_MODELS = ("slo_budgets", "slo_burn_rates")
+#: The model of the slices that budgets are made of.
+SLICES_MODEL = "slo_slices"
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
+#: The same, of error budgets: they are of a moment, and not of a run.
+BUDGET_SAMPLES_MODEL = "budget_samples"
 
 Row = dict[str, Any]
 
@@ -50,6 +57,9 @@ class Summary:
         hosts: its rows of host_traffic, busiest first.
         rejected_rows: rows of the run that could not be used.
         dropped_events: events that its recorder dropped; None where no recorder says.
+        budget: the row of slo_budgets that has least left when the run ended, roles included; None
+            where no hour could be judged. It is of the runs that the marts hold: straight from a
+            file, of this run alone.
     """
 
     run: Row
@@ -59,6 +69,7 @@ class Summary:
     hosts: list[Row]
     rejected_rows: int
     dropped_events: int | None
+    budget: Row | None
 
     @property
     def passed(self) -> bool:
@@ -79,6 +90,11 @@ class Summary:
             "dropped_events": self.dropped_events,
             "passed": self.passed,
             "passed_strictly": bool(self.verdict["has_passed_strictly"]),
+            "error_budget": self.budget
+            and {
+                name: iso(value) if isinstance(value, datetime) else value
+                for name, value in self.budget.items()
+            },
             "slos": [{key: slo[key] for key in (*keys, *extra)} for slo in self.slos],
         }
 
@@ -133,7 +149,34 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
             "where run_id = ?",
             run_id,
         )[0]["dropped"],
+        budget=_least_budget(connection, runs[0]["last_event_at"]),
     )
+
+
+def _least_budget(connection: duckdb.DuckDBPyConnection, ended: datetime | None) -> Row | None:
+    """Return the budget that has least left when a run ended, of those that can fail a run."""
+    if ended is None:
+        return None
+    ask_as_of(connection, ended + timedelta(microseconds=1))  # the last event counts
+    try:
+        found = rows(
+            connection,
+            "select slo, scope, subject, as_of, objective_pct, window_days, runs, slices_judged, "
+            "slices_bad, slices_allowed, budget_remaining_ratio, ran_out_at "
+            "from lake.marts.slo_budgets where scope <> 'run_host' and slices_judged > 0 "
+            "order by budget_remaining_ratio, event_budget_remaining_ratio nulls last, slo, scope, "
+            "subject limit 1",
+        )
+    except duckdb.CatalogException:  # a warehouse that models without budgets built
+        return None
+    finally:
+        connection.execute("reset variable as_of")
+    return found[0] if found else None
+
+
+def ask_as_of(connection: duckdb.DuckDBPyConnection, moment: datetime) -> None:
+    """Let the models of budgets know which moment is asked for, UTC."""
+    connection.execute("set variable as_of = ?::timestamp", [moment])
 
 
 def latest_run(connection: duckdb.DuckDBPyConnection) -> str:

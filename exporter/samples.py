@@ -1,12 +1,13 @@
-"""Samples for Prometheus: rows of the model metric_samples, and what the exporter says of itself.
+"""Samples for Prometheus: rows of the models of metrics, and what the exporter says of itself.
 
-No metric of a run is named here: the model's rows say what each is called, means and is worth.
+No metric of a run is named here: the models' rows say what each is called, means and is worth.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import duckdb
 from prometheus_client.metrics_core import Metric
 
-from exporter import __version__, direct, results
+from exporter import __version__, direct, results, slices
 from exporter.direct_find import NoSuchRun
 from exporter.errors import SourceError, TelemetryError
 from exporter.loader import unreadable
@@ -25,7 +26,7 @@ from exporter.sources import Look, Skipped, expand, look
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample: a row of metric_samples.
+    """One sample: a row of metric_samples or budget_samples.
 
     Attributes:
         name: the metric's name.
@@ -49,12 +50,15 @@ class Memory:
     Attributes:
         models: the digest of the models that gave the samples.
         runs: by path, how the file looked and its runs with their last times.
-        samples: by run, the path of its file, how that looked, and the samples.
+        samples: by run, the path of its file, how that looked, the samples and the slices.
+        slices: by run whose samples are not wanted, the path of its file, the run's last time,
+            and its slices of error budgets.
     """
 
     models: str = ""
     runs: dict[str, tuple[Look, dict[str, float]]] = field(default_factory=dict)
-    samples: dict[str, tuple[str, Look, list[Sample]]] = field(default_factory=dict)
+    samples: dict[str, tuple[str, Look, list[Sample], bytes]] = field(default_factory=dict)
+    slices: dict[str, tuple[str, float, bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,12 +144,15 @@ def collect(
     for run_id, path in wanted.items():
         known = before.samples.get(run_id)
         if known is None or known[:2] != (path, looks[path]):
-            known = (path, looks[path], _of_run(path, run_id, compiled))
+            known = (path, looks[path], *_of_run(path, run_id, compiled))
         after.samples[run_id] = known
+    others = {r: p for r, p in _choose(files, "latest", None).items() if r not in wanted}
+    after.slices.update(slices.of_others(others, files, before.slices, compiled))
+    budgets = _of_budgets(after, compiled)
     return Collected(
         runs=wanted,
         latest=max(files[path][run_id] for run_id, path in wanted.items()),
-        samples=[sample for run_id in wanted for sample in after.samples[run_id][2]],
+        samples=[s for run_id in wanted for s in after.samples[run_id][2]] + budgets,
         read=sorted(files),
         skipped=skipped,
         models=models,
@@ -153,8 +160,14 @@ def collect(
     )
 
 
-def _choose(files: dict[str, dict[str, float]], run: str, count: int) -> dict[str, str]:
-    """Return the wanted runs, the latest first, each with the file that knows most of it."""
+def _choose(files: dict[str, dict[str, float]], run: str, count: int | None) -> dict[str, str]:
+    """Return the wanted runs, the latest first, each with the file that knows most of it.
+
+    Args:
+        files: runs and their last times by file.
+        run: a run id, or ``latest``.
+        count: with ``latest``, how many; None for all.
+    """
     everything = sorted(
         ((latest, run_id, path) for path, runs in files.items() for run_id, latest in runs.items()),
         reverse=True,
@@ -185,9 +198,18 @@ def _not_in_files(files: dict[str, dict[str, float]], run: str, models: str) -> 
         ) from None
 
 
-def _of_run(path: str, run: str, compiled: Path) -> list[Sample]:
-    with direct.opened([path], run, compiled, [results.SAMPLES_MODEL]) as found:
-        return _rows(found.connection, [run])
+def _of_run(path: str, run: str, compiled: Path) -> tuple[list[Sample], bytes]:
+    wanted = [results.SAMPLES_MODEL, results.SLICES_MODEL]
+    with direct.opened([path], run, compiled, wanted) as found:
+        return _rows(found.connection, [run]), slices.of_run(found.connection, run)
+
+
+def _of_budgets(memory: Memory, compiled: Path) -> list[Sample]:
+    """Return the samples of error budgets now, over the slices that are remembered."""
+    kept = [known[3] for known in memory.samples.values()]
+    kept += [known[2] for known in memory.slices.values()]
+    with slices.budgets_over(kept, compiled) as connection:
+        return _budget_rows(connection)
 
 
 def _from_warehouse(run: str, count: int, models: str) -> Collected:
@@ -199,6 +221,8 @@ def _from_warehouse(run: str, count: int, models: str) -> Collected:
             results.summary(connection, run)  # raises where the run is unknown
             runs = [run]
         samples = _rows(connection, runs)
+        with suppress(duckdb.CatalogException):  # the models that built it had no budgets yet
+            samples += _budget_rows(connection)
         return Collected(dict.fromkeys(runs, ""), None, samples, [], [], models)
 
 
@@ -210,6 +234,15 @@ def _rows(connection: duckdb.DuckDBPyConnection, runs: Sequence[str]) -> list[Sa
         f"select name, type, help, labels, value from lake.marts.{results.SAMPLES_MODEL} "
         f"where run_id in ({marks}) order by name, labels",
         *runs,
+    )
+    return [Sample(**row) for row in rows]
+
+
+def _budget_rows(connection: duckdb.DuckDBPyConnection) -> list[Sample]:
+    rows = results.rows(
+        connection,
+        "select name, type, help, labels, value "
+        f"from lake.marts.{results.BUDGET_SAMPLES_MODEL} order by name, labels",
     )
     return [Sample(**row) for row in rows]
 

@@ -1,14 +1,5 @@
 {% macro metric(name, type, amount, help, labels={}) %}
-{
-    'name': '{{ name }}',
-    'type': '{{ type }}',
-    'help': '{{ help | replace("'", "''") }}',
-    'labels': map {
-        'run_id': run_id
-        {%- for label, expression in labels.items() %},
-        '{{ label }}': {{ expression }}
-        {%- endfor %}
-    },
-    'amount': ({{ amount }})::double
-}
+{%- set all_labels = {'run_id': 'run_id'} -%}
+{%- do all_labels.update(labels) -%}
+{{ sample(name, type, amount, help, all_labels) }}
 {%- endmacro %}

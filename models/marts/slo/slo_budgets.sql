@@ -16,7 +16,8 @@ promised as (
 
 ),
 
--- of the window, and only what had begun by then
+-- the hours that overlap the window: the running one counts with what it has recorded, and one
+-- that is half outside counts whole, so that a bad hour is not forgotten the moment it ends
 within as (
 
     select
@@ -28,8 +29,9 @@ within as (
     cross join moment
     where
         (verdicts.scope = 'run' or verdicts.subject is not null)
-        and verdicts.hour_at <= moment.as_of
-        and verdicts.hour_at > moment.as_of - to_seconds(verdicts.window_days * 86400)
+        and verdicts.hour_at < moment.as_of
+        and verdicts.hour_at + to_hours(1)
+        > moment.as_of - to_seconds(verdicts.window_days * 86400)
 
 ),
 
@@ -40,6 +42,7 @@ counted as (
         scope,
         subject,
         max(objective_pct) as objective_pct,
+        count(distinct run_id) as runs,
         count(*) filter (is_judged) as slices_judged,
         count(*) filter (status = 'bad') as slices_bad,
         count(*) filter (status = 'no_data') as slices_no_data,
@@ -67,7 +70,13 @@ expected as (
         scope,
         subject
     from promised
-    where scope = 'run' or subject is not null
+    where
+        scope = 'run'
+        or subject is not null
+        or not exists (
+            select 1 from counted
+            where counted.slo = promised.slo and counted.scope = promised.scope
+        )
 
 ),
 
@@ -84,6 +93,7 @@ settled as (
         coalesce(
             counted.target, getvariable('asked_targets')[expected.slo], specific.target
         )::double as target,
+        coalesce(counted.runs, 0) as runs,
         coalesce(counted.slices_judged, 0) as slices_judged,
         coalesce(counted.slices_bad, 0) as slices_bad,
         coalesce(counted.slices_no_data, 0) as slices_no_data,
@@ -113,7 +123,8 @@ allowed as (
 
     select
         *,
-        slices_judged * (100 - objective_pct) / 100 as slices_allowed,
+        -- rounded: 1,000 slices at 99.9 % allow one, not 0.9999999999999432
+        round(slices_judged * (100 - objective_pct) / 100, 9) as slices_allowed,
         valid_events * if(comparator = '>=', 100 - target, target) / 100 as events_allowed,
         valid_events - good_events as events_bad,
     from settled
@@ -132,6 +143,8 @@ final as (
         allowed.target,
         allowed.unit,
         allowed.objective_pct,
+        allowed.window_days,
+        allowed.runs,
         allowed.slices_judged,
         allowed.slices_bad,
         allowed.slices_no_data,

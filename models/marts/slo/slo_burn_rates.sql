@@ -43,8 +43,8 @@ counted as (
     cross join moment
     inner join windows
         on
-            verdicts.hour_at <= moment.as_of
-            and verdicts.hour_at > moment.as_of - to_hours(windows.window_hours)
+            verdicts.hour_at < moment.as_of
+            and verdicts.hour_at + to_hours(1) > moment.as_of - to_hours(windows.window_hours)
     group by all
 
 ),
@@ -59,7 +59,7 @@ final as (
         coalesce(counted.slices_judged, 0) as slices_judged,
         coalesce(counted.slices_bad, 0) as slices_bad,
         -- 1 spends just all of the budget within its window
-        (counted.slices_bad / counted.slices_judged) / ((100 - budgets.objective_pct) / 100)
+        (100 * counted.slices_bad / counted.slices_judged) / round(100 - budgets.objective_pct, 9)
             as burn_rate,
     from budgets
     cross join windows

@@ -1,0 +1,121 @@
+"""The command that says how much error budget is left, how fast it burns, and when it ran out."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from exporter.errors import UsageError
+from exporter.options import Format, OutputFormat, Project, Verbose, named
+from exporter.progress import progress
+
+if TYPE_CHECKING:
+    from exporter.budgets import Budgets
+
+EXAMPLE: Final = (
+    "Example: docstokg-telemetry budget --db 'runs/*/manifest.sqlite3' "
+    "--as-of 2025-11-01 --target yield_pct=90"
+)
+
+
+def budget(
+    db: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--db",
+            metavar="FILE|DIR|GLOB",
+            help="Telemetry of the crawler, all runs in it; may be repeated; quote a glob; without "
+            "it, DOCSTOKG_TELEMETRY_DB_PATH, else the warehouse.",
+        ),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="MOMENT",
+            help="The end of the window: 2025-11-01 or 2025-11-01T12:00+02:00, UTC where it has "
+            "no offset; now by default.",
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            metavar="SLO=NUMBER",
+            help="What if the target were another one, for all that the SLO judges; may be "
+            "repeated; nothing is changed.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Let single hosts, and missing data, count as well.")
+    ] = False,
+    output_format: Format = OutputFormat.text,
+    project_dir: Project = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show the error budget of each SLO: what is left, how fast it burns, when it ran out.
+
+    Exit code 0: no budget of runs or roles is overspent; 1: one is.
+    """
+    moment = None if as_of is None else _moment(as_of)
+    targets = dict(map(_target, target or []))
+    found = _read(named(db), moment, targets, project_dir, verbose)
+    for skip in found.skipped:
+        typer.echo(f"skipped {skip.path}: {skip.reason}", err=True)
+    if output_format is OutputFormat.json:
+        from exporter.render import print_json
+
+        print_json(found.as_json())
+    else:
+        from exporter.render_budget import print_budgets
+
+        print_budgets(found)
+    raise typer.Exit(0 if found.is_good(strict) else 1)
+
+
+def _read(
+    names: list[str],
+    as_of: datetime | None,
+    targets: dict[str, float],
+    project_dir: Path | None,
+    verbose: bool,
+) -> Budgets:
+    """Read the budgets from the named files; from the warehouse if none is named."""
+    from exporter import budgets
+
+    if not names:
+        return budgets.from_warehouse(as_of, targets)
+    from exporter import direct
+    from exporter.paths import project_dir as find_project
+
+    with progress("compiling", verbose) as (say, _):
+        compiled = direct.compiled(find_project(project_dir), say, verbose)
+    return budgets.from_files(names, as_of, targets, compiled)
+
+
+def _moment(text: str) -> datetime:
+    """Return the moment that a person writes, in UTC and without an offset."""
+    from exporter.budgets import utc
+
+    try:
+        return utc(datetime.fromisoformat(text.strip()))
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--as-of {text!r} is no moment: write 2025-11-01 or 2025-11-01T12:00Z"
+        ) from None
+
+
+def _target(text: str) -> tuple[str, float]:
+    """Return the SLO and the number of ``yield_pct=90``."""
+    slo, _, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not slo.strip() or not math.isfinite(value):
+        raise UsageError(f"--target {text!r} is no target: write SLO=NUMBER, such as yield_pct=90")
+    return slo.strip(), value

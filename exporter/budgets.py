@@ -1,0 +1,178 @@
+"""Error budgets and burn rates at a moment: read from the marts, never computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from exporter import direct, results
+from exporter.direct_find import Found
+from exporter.errors import TelemetryError, UsageError
+from exporter.query import published
+from exporter.results import BUDGET_MODELS, Row, rows
+from exporter.sources import Skipped
+
+_HOUR_S = 3600.0
+_DAY_S = 24 * _HOUR_S
+
+_BUDGETS = (
+    "select * from lake.marts.slo_budgets order by budget_remaining_ratio nulls last, "
+    "event_budget_remaining_ratio nulls last, list_position(['run', 'run_role', 'run_host'], "
+    "scope), slo, subject nulls first"
+)
+_KNOWN = "select distinct slo from lake.marts.slo_targets order by slo"
+_BURN_RATES = "select * from lake.marts.slo_burn_rates order by slo, scope, subject, window_hours"
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """The error budgets at a moment.
+
+    Attributes:
+        as_of: the end of the window, UTC.
+        source: where they were read from.
+        budgets: rows of slo_budgets, the worst first, each with its ``burn_rates``.
+        skipped: sources that could not be read.
+    """
+
+    as_of: datetime
+    source: str
+    budgets: list[Row]
+    skipped: list[Skipped]
+
+    @property
+    def overspent(self) -> list[Row]:
+        """Return the budgets that ran out."""
+        return [row for row in self.budgets if row["ran_out_at"] is not None]
+
+    @property
+    def has_data(self) -> bool:
+        """Tell whether any hour could be judged."""
+        return any(row["slices_judged"] for row in self.budgets)
+
+    def is_good(self, strict: bool = False) -> bool:
+        """Tell whether no budget of runs or of roles is overspent.
+
+        Args:
+            strict: hosts that overspend, and SLOs without a judged slice, are not good either.
+        """
+        if strict:
+            return not self.overspent and all(row["slices_judged"] for row in self.budgets)
+        return all(row["scope"] == "run_host" for row in self.overspent)
+
+    def as_json(self) -> Row:
+        """Return the whole answer for scripts; null is no data."""
+        return {
+            "as_of": self.as_of,
+            "source": self.source,
+            "has_data": self.has_data,
+            "overspent": not self.is_good(),
+            "overspent_or_no_data": not self.is_good(strict=True),
+            "budgets": self.budgets,
+        }
+
+
+def utc(moment: datetime) -> datetime:
+    """Return a moment in UTC, without an offset; one without an offset is UTC already.
+
+    Raises:
+        OverflowError: it is before the first year, or after the last.
+    """
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def from_warehouse(as_of: datetime | None, targets: Mapping[str, float]) -> Budgets:
+    """Read the budgets of all that the warehouse holds.
+
+    Args:
+        as_of: the end of the window, UTC; None for now.
+        targets: by SLO, targets to judge by instead of the seed's.
+
+    Raises:
+        UsageError: a target is of an SLO that there is none of.
+        TelemetryError: nothing is published, or by models that had no budgets yet.
+    """
+    with published() as connection:
+        try:
+            return read(connection, as_of, targets, "the warehouse")
+        except duckdb.CatalogException:
+            raise TelemetryError(
+                "the warehouse was built by models without error budgets: "
+                "bring it up to date with: docstokg-telemetry run --db FILE"
+            ) from None
+
+
+def from_files(
+    names: Sequence[str], as_of: datetime | None, targets: Mapping[str, float], compiled: Path
+) -> Budgets:
+    """Read the budgets straight from files, of all their runs that the window may hold.
+
+    Args:
+        names: files, folders and globs.
+        as_of: the end of the window, UTC; None for now.
+        targets: by SLO, targets to judge by instead of the seed's.
+        compiled: the compiled models.
+
+    Raises:
+        UsageError: a target is of an SLO that there is none of.
+        TelemetryError: no source could be read, they hold no run, or a model failed.
+    """
+    since = window_start(compiled, as_of)
+
+    def beside(found: Found, known: Sequence[Found]) -> Sequence[Found]:
+        return [o for o in known if o.run_id != found.run_id and o.latest >= since]
+
+    with direct.opened(names, "latest", compiled, BUDGET_MODELS, beside) as opened:
+        source = ", ".join(names)
+        return read(opened.connection, as_of, targets, source, opened.skipped)
+
+
+def window_start(compiled: Path, as_of: datetime | None) -> float:
+    """Return when the longest window begins, with an hour to spare, Unix seconds."""
+    end = (as_of or utc(datetime.now(UTC))).replace(tzinfo=UTC).timestamp()
+    days = direct.Models(compiled.read_text()).seed_values("slo_targets", "window_days")
+    return end - max(map(float, days), default=0.0) * _DAY_S - _HOUR_S
+
+
+def read(
+    connection: duckdb.DuckDBPyConnection,
+    as_of: datetime | None,
+    targets: Mapping[str, float],
+    source: str,
+    skipped: Sequence[Skipped] = (),
+) -> Budgets:
+    """Ask the marts for budgets and burn rates.
+
+    Args:
+        connection: has the marts, in a warehouse or built over files.
+        as_of: the end of the window, UTC; None for now.
+        targets: by SLO, targets to judge by instead of the seed's.
+        source: where the marts are, for people.
+        skipped: sources that could not be read.
+
+    Raises:
+        UsageError: a target is of an SLO that there is none of.
+    """
+    known = [row["slo"] for row in rows(connection, _KNOWN)]
+    for slo in targets:
+        if slo not in known:
+            raise UsageError(f"--target: there is no SLO {slo!r}, only {', '.join(known)}")
+    # one moment for all that is read
+    moment = as_of or utc(datetime.now(UTC))
+    results.ask_as_of(connection, moment)
+    connection.execute(
+        "set variable asked_targets = map(?::varchar[], ?::double[])",
+        [list(targets), list(targets.values())],
+    )
+    budgets = rows(connection, _BUDGETS)
+    burning: dict[tuple[str, str, str | None], list[Row]] = {}
+    for rate in rows(connection, _BURN_RATES):
+        key = (rate.pop("slo"), rate.pop("scope"), rate.pop("subject"))
+        burning.setdefault(key, []).append(rate)
+    for row in budgets:
+        row["burn_rates"] = burning.get((row["slo"], row["scope"], row["subject"]), [])
+    return Budgets(moment, source, budgets, list(skipped))

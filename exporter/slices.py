@@ -1,0 +1,117 @@
+"""Slices of error budgets, kept from refresh to refresh, and what Prometheus is told of them.
+
+A budget is of all runs of four weeks. Reading them all again whenever the latest one goes on would
+cost what they all cost: so the slices of each run are kept, as Parquet in memory, and budgets are
+asked for over these.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from exporter import direct
+from exporter.budgets import window_start
+from exporter.direct_find import Found
+from exporter.loader import CHUNK_FILES
+from exporter.raw_sql import literal
+from exporter.results import BUDGET_SAMPLES_MODEL, SLICES_MODEL
+
+#: The path of a run's file, the run's last time (Unix seconds), and its slices as Parquet.
+Kept = tuple[str, float, bytes]
+
+
+def of_run(connection: duckdb.DuckDBPyConnection, run: str) -> bytes:
+    """Return the slices of a run that the connection has them of, as Parquet."""
+    with tempfile.TemporaryDirectory(prefix="docstokg-") as folder:
+        path = Path(folder) / "slices.parquet"
+        connection.execute(
+            f"copy (select * from lake.marts.{SLICES_MODEL} where run_id = {literal(run)}) "
+            f"to {literal(str(path))} (format parquet)"
+        )
+        return path.read_bytes()
+
+
+def of_others(
+    runs: Mapping[str, str],
+    files: Mapping[str, Mapping[str, float]],
+    before: Mapping[str, Kept],
+    compiled: Path,
+) -> dict[str, Kept]:
+    """Return the slices of runs that budgets are of, besides those that are followed.
+
+    A run that went no further since it was read is not read again.
+
+    Args:
+        runs: the path of each run's file.
+        files: runs by file, each with its last time, Unix seconds.
+        before: what was returned the last time.
+        compiled: the compiled models.
+
+    Raises:
+        TelemetryError: a file could not be read, or a model failed.
+    """
+    since = window_start(compiled, None)
+    last = {run: files[path][run] for run, path in runs.items() if files[path][run] >= since}
+    found = {
+        run: before[run]
+        for run in last
+        if run in before and before[run][:2] == (runs[run], last[run])
+    }
+    read = of_runs({run: runs[run] for run in last if run not in found}, compiled)
+    return found | {run: (runs[run], last[run], content) for run, content in read.items()}
+
+
+def of_runs(runs: Mapping[str, str], compiled: Path) -> dict[str, bytes]:
+    """Read the slices of runs straight from their files.
+
+    Args:
+        runs: the path of each run's file.
+        compiled: the compiled models.
+
+    Returns:
+        The slices by run, as Parquet.
+
+    Raises:
+        TelemetryError: a file could not be read, or a model failed.
+    """
+    found: dict[str, bytes] = {}
+    paths = sorted(set(runs.values()))
+    for start in range(0, len(paths), CHUNK_FILES):
+        chunk = paths[start : start + CHUNK_FILES]
+        wanted = {run for run, path in runs.items() if path in chunk}
+
+        def beside(first: Found, known: Sequence[Found], wanted: set[str] = wanted) -> list[Found]:
+            return [o for o in known if o.run_id in wanted and o.run_id != first.run_id]
+
+        with direct.opened(chunk, min(wanted), compiled, [SLICES_MODEL], beside) as opened:
+            found |= {run: of_run(opened.connection, run) for run in wanted}
+    return found
+
+
+@contextmanager
+def budgets_over(slices: Sequence[bytes], compiled: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Build what is told of budgets over slices that were kept.
+
+    Args:
+        slices: those of at least one run, as Parquet.
+        compiled: the compiled models.
+    """
+    models = direct.Models(compiled.read_text())
+    with (
+        tempfile.TemporaryDirectory(prefix="docstokg-") as folder,
+        direct.attached_in_memory([]) as (connection, _),
+    ):
+        for number, kept in enumerate(slices):
+            (Path(folder) / f"{number}.parquet").write_bytes(kept)
+        connection.execute("create schema lake.marts")
+        connection.execute(
+            f"create table lake.marts.{SLICES_MODEL} as "
+            f"select * from read_parquet({literal(folder + '/*.parquet')})"
+        )
+        models.build(connection, [BUDGET_SAMPLES_MODEL], given=[SLICES_MODEL])
+        yield connection
