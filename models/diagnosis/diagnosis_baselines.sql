@@ -9,6 +9,13 @@ with runs as (
 
 ),
 
+usual as (
+
+    select baseline_run_id as run_id from {{ ref('regression_baselines') }}
+    where run_id = {{ diagnosed_run() }}
+
+),
+
 diagnosed as (
 
     select * from runs
@@ -46,6 +53,7 @@ final as (
                     and earlier.last_event_at < earlier.diagnosed_started_at,
                     false
                 )
+            when 'baseline' then runs.run_id in (select usual.run_id from usual)
             else runs.run_id = {{ diagnosed_against() }}
         end
 

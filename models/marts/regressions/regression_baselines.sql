@@ -1,0 +1,77 @@
+-- A run ends with its last event, and is held against those that had ended by then. Where a reader
+-- asks for two runs to be compared, that one is the other's whole baseline.
+with runs as (
+
+    select
+        run_id,
+        last_event_at,
+        row_number() over (order by last_event_at, run_id) as place,
+    from {{ ref('int_runs') }}
+    where last_event_at is not null
+
+),
+
+known as (
+
+    select run_id from {{ ref('int_runs') }}
+
+),
+
+chosen as (
+
+    select run_id from {{ ref('int_chosen_runs') }}
+
+),
+
+limits as (
+
+    select * from {{ ref('int_baseline_window') }}
+
+),
+
+asked as (
+
+    select
+        diagnosed.run_id,
+        named.run_id as baseline_run_id,
+    from chosen as diagnosed
+    cross join known as named
+    where
+        diagnosed.run_id = {{ diagnosed_run() }}
+        and named.run_id = {{ diagnosed_against() }}
+        and diagnosed.run_id <> named.run_id
+
+),
+
+usual as (
+
+    select
+        runs.run_id,
+        earlier.run_id as baseline_run_id,
+    from runs
+    semi join chosen on runs.run_id = chosen.run_id
+    cross join limits
+    inner join runs as earlier
+        on
+            earlier.place < runs.place
+            and earlier.place >= runs.place - limits.runs
+            and earlier.last_event_at >= runs.last_event_at - to_seconds(limits.days * 86400)
+    where runs.run_id not in (select asked.run_id from asked)
+
+),
+
+final as (
+
+    select
+        run_id,
+        baseline_run_id,
+    from usual
+    union all
+    select
+        run_id,
+        baseline_run_id,
+    from asked
+
+)
+
+select * from final

@@ -1,0 +1,139 @@
+with runs as (
+
+    select run_id from {{ ref('int_chosen_runs') }}
+
+),
+
+-- what counts as better, the unit, and the smallest sample are the SLO's, whatever its scope
+slos as (
+
+    select
+        slo,
+        any_value(comparator) as comparator,
+        any_value(unit) as unit,
+        max(smallest_sample) as smallest_sample,
+        bool_or(scope = 'run') as is_of_runs,
+    from {{ ref('slo_targets') }}
+    group by slo
+
+),
+
+baselines as (
+
+    select
+        run_id,
+        list(baseline_run_id order by baseline_run_id) as run_ids,
+    from {{ ref('regression_baselines') }}
+    group by run_id
+
+),
+
+estimates as (
+
+    select
+        *,
+        true as is_ratio,
+    from {{ ref('regression_ratios') }}
+    union all
+    select
+        *,
+        false as is_ratio,
+    from {{ ref('regression_percentiles') }}
+
+),
+
+-- a run that an SLI has no data of has a row to say so
+expected as (
+
+    select
+        run_id,
+        'run' as scope,
+        null::varchar as subject,
+        slo,
+    from runs
+    cross join slos
+    where is_of_runs
+    union
+    select
+        run_id,
+        scope,
+        subject,
+        slo,
+    from estimates
+
+),
+
+joined as (
+
+    select
+        expected.run_id,
+        expected.scope,
+        expected.subject,
+        expected.slo,
+        slos.comparator,
+        if(coalesce(estimates.is_ratio, slos.slo = 'corruption_count'), '%', slos.unit) as unit,
+        if(slos.comparator = '>=', -1, 1) as worse_sign,
+        slos.smallest_sample,
+        estimates.* exclude (run_id, scope, subject, slo, is_ratio, baseline_runs),
+        coalesce(estimates.baseline_runs, 0) as baseline_runs,
+        coalesce(baselines.run_ids, []) as baseline_run_ids,
+    from expected
+    inner join slos on expected.slo = slos.slo
+    left join baselines on expected.run_id = baselines.run_id
+    left join estimates
+        on
+            expected.run_id = estimates.run_id
+            and expected.scope = estimates.scope
+            and expected.subject is not distinct from estimates.subject
+            and expected.slo = estimates.slo
+
+),
+
+final as (
+
+    select
+        run_id,
+        scope,
+        subject,
+        slo,
+        comparator,
+        unit,
+        value,
+        baseline_value,
+        value - baseline_value as change,
+        change_low,
+        change_high,
+        case
+            when change_low is null or value is null then 'not_enough_data'
+            when sample_size < smallest_sample or baseline_sample_size < smallest_sample
+                then 'not_enough_data'
+            when change_low > 0 then if(worse_sign = 1, 'worse', 'better')
+            when change_high < 0 then if(worse_sign = 1, 'better', 'worse')
+            else 'same'
+        end as verdict,
+        case
+            when value is null then 'nothing was measured'
+            when len(baseline_run_ids) = 0 then 'no run before it'
+            when baseline_value is null then 'nothing was measured before'
+            when sample_size < smallest_sample or baseline_sample_size < smallest_sample
+                then format('fewer than {:.0f} measured', smallest_sample)
+            when change_low is null
+                then format('too few for a percentile at {:g} %', {{ confidence() }})
+        end as missing,
+        value_low,
+        value_high,
+        baseline_low,
+        baseline_high,
+        coalesce(sample_size, 0) as sample_size,
+        coalesce(baseline_sample_size, 0) as baseline_sample_size,
+        effective_size,
+        baseline_effective_size,
+        dispersion,
+        baseline_runs,
+        baseline_run_ids,
+        {{ confidence() }} as confidence_pct,
+    from joined
+
+)
+
+select * from final
