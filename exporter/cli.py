@@ -22,6 +22,7 @@ from exporter import (
     output,
     restore,
     storage,
+    trends,
     tune,
 )
 from exporter.errors import TelemetryError, UsageError, one_line
@@ -306,6 +307,7 @@ app.command(epilog=budget.EXAMPLE)(budget.budget)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=backup.EXAMPLE)(backup.backup)
 app.command(epilog=restore.EXAMPLE)(restore.restore)
+app.command(epilog=trends.EXAMPLE)(trends.trends)
 app.command(epilog=tune.EXAMPLE)(tune.tune)
 app.command(epilog=gate.EXAMPLE)(gate.gate)
 app.command(epilog=storage.EXAMPLE)(storage.storage)

@@ -17,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,11 @@ from exporter.raw_sql import ENGINE_ERRORS
 from exporter.results import (
     BUDGET_MODELS,
     DIAGNOSIS_MODELS,
+    REPORT_MODELS,
     SAMPLES_MODEL,
     SLICES_MODEL,
     SUMMARY_MODELS,
+    TREND_MODELS,
 )
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
@@ -235,9 +238,8 @@ def _with_columns(text: str) -> str:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
             connection.execute(f"create table lake.raw.{table} ({columns})")
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
-        answers = dict.fromkeys(
-            (*SUMMARY_MODELS, SAMPLES_MODEL, *DIAGNOSIS_MODELS, *BUDGET_MODELS, SLICES_MODEL)
-        )
+        several = (SUMMARY_MODELS, DIAGNOSIS_MODELS, BUDGET_MODELS, TREND_MODELS, REPORT_MODELS)
+        answers = dict.fromkeys((*chain(*several), SAMPLES_MODEL, SLICES_MODEL))
         Models(text).build(connection, answers, only_views=True)
         content["columns"] = {}
         for model in answers:

@@ -37,6 +37,18 @@ DIAGNOSIS_MODELS = (
 BUDGET_MODELS = ("slo_budgets", "slo_burn_rates")
 #: The model of the slices that budgets are made of.
 SLICES_MODEL = "slo_slices"
+#: The model that trends are read from.
+TREND_MODELS = ("trend_points",)
+#: The models that the report reads, beside those of trends, budgets and of a diagnosis.
+REPORT_MODELS = (
+    "run_verdicts",
+    "run_slis",
+    "host_heat",
+    "ttfp_histogram",
+    "resolver_funnel",
+    "data_quality",
+    "regressions",
+)
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
 #: The same, of error budgets: they are of a moment, and not of a run.
