@@ -20,6 +20,7 @@ from exporter import (
     gate,
     jsonl,
     output,
+    report,
     restore,
     storage,
     trends,
@@ -307,6 +308,7 @@ app.command(epilog=budget.EXAMPLE)(budget.budget)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=backup.EXAMPLE)(backup.backup)
 app.command(epilog=restore.EXAMPLE)(restore.restore)
+app.command(epilog=report.EXAMPLE)(report.report)
 app.command(epilog=trends.EXAMPLE)(trends.trends)
 app.command(epilog=tune.EXAMPLE)(tune.tune)
 app.command(epilog=gate.EXAMPLE)(gate.gate)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from exporter.render import STATUS, amount, console_out, printable
+from exporter.errors import printable
+from exporter.render import STATUS, amount, console_out
 from exporter.results import Row
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from exporter.trend_points import Trends
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -120,7 +123,7 @@ def _fitted(values: Sequence[float | None]) -> str:
     return ("…" if len(values) > room else "") + sparkline(values)[-room:]
 
 
-def _status(point: Row) -> object:
+def _status(point: Row) -> Text:
     from rich.text import Text
 
     text, style = STATUS.get(point["status"], ("– no target", "dim"))

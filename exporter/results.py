@@ -44,7 +44,7 @@ REPORT_MODELS = (
     "run_verdicts",
     "run_slis",
     "host_heat",
-    "ttfp_histogram",
+    "ttfp_distribution",
     "resolver_funnel",
     "data_quality",
     "regressions",
@@ -186,8 +186,8 @@ def _least_budget(connection: duckdb.DuckDBPyConnection, ended: datetime | None)
     return found[0] if found else None
 
 
-def ask_as_of(connection: duckdb.DuckDBPyConnection, moment: datetime) -> None:
-    """Let the models of budgets know which moment is asked for, UTC."""
+def ask_as_of(connection: duckdb.DuckDBPyConnection, moment: datetime | None) -> None:
+    """Let the models know which moment is asked for, UTC; None for now."""
     connection.execute("set variable as_of = ?::timestamp", [moment])
 
 

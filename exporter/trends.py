@@ -13,7 +13,6 @@ from exporter.options import Format, OutputFormat, Project, Verbose, named
 from exporter.progress import progress
 
 
-
 class By(StrEnum):
     """What one point of a trend is measured over."""
 

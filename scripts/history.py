@@ -69,7 +69,12 @@ class Run:
 
 
 def generate(
-    db: Path, start: datetime, days: int = 28, bad_days: int = 7, artifacts: int = 240, seed: int = 7
+    db: Path,
+    start: datetime,
+    days: int = 28,
+    bad_days: int = 7,
+    artifacts: int = 240,
+    seed: int = 7,
 ) -> None:
     """Write the month.
 
@@ -92,9 +97,7 @@ def generate(
                 )
 
 
-def _runs(
-    start: datetime, days: int, bad_days: int, artifacts: int, seed: int
-) -> Iterator[Run]:
+def _runs(start: datetime, days: int, bad_days: int, artifacts: int, seed: int) -> Iterator[Run]:
     for number in range(days):
         if number in _FREE_DAYS:
             continue
@@ -179,9 +182,7 @@ def main() -> None:
     parser.add_argument("--artifacts", type=int, default=240)
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
-    generate(
-        chosen.db, chosen.start, chosen.days, chosen.bad_days, chosen.artifacts, chosen.seed
-    )
+    generate(chosen.db, chosen.start, chosen.days, chosen.bad_days, chosen.artifacts, chosen.seed)
 
 
 if __name__ == "__main__":
