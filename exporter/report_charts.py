@@ -85,7 +85,6 @@ def trend(series: Row) -> Spec:
 def _target_line(series: Row) -> list[Spec]:
     line = values([{"y": series["target"], "label": f"target {target(series)}"}])
     y = {"field": "y", "type": "quantitative"}
-    above = series["comparator"] == ">="
     return [
         {
             "data": line,
@@ -95,7 +94,7 @@ def _target_line(series: Row) -> list[Spec]:
         {
             "data": line,
             "mark": {
-                "type": "text", "align": "left", "dx": 2, "dy": 9 if above else -7,
+                "type": "text", "align": "left", "dx": 2, "dy": -7,
                 "fontSize": 10, "color": "var(--target)",
             },
             "encoding": {"y": y, "x": {"value": 0}, "text": {"field": "label"}},

@@ -27,6 +27,8 @@ from exporter.sources import Skipped
 from exporter.trend_points import Trends, Wanted
 
 LATEST: Final = "latest"
+#: Scopes of what can fail a run.
+OF_RUNS: Final = ("run", "run_role")
 #: The view that says who explains what changed.
 _EXPLANATIONS: Final = "regression_explanations"
 _TICK: Final = timedelta(microseconds=1)
@@ -60,8 +62,11 @@ class Report:
         budgets: error budgets as of the moment of the report.
         trends: of the run and its roles.
         runs: the runs it looks back on, the latest last: start, verdict and SLIs.
-        regressions: the run's rows of regressions, of runs and roles first.
-        explanations: rows of regression_explanations.
+        streaks: rows of slo_streaks: since when SLOs are missed, worst first.
+        turned: the run whose changes explain most: this one if an SLI of it got worse, else the
+            one since which an SLO is missed.
+        regressions: the rows of regressions of that run, of runs and roles first.
+        explanations: its rows of regression_explanations.
         distribution: rows of ttfp_distribution.
         funnel: the run's rows of resolver_funnel.
         heat: rows of host_heat.
@@ -80,6 +85,8 @@ class Report:
     budgets: Budgets
     trends: Trends
     runs: list[Row]
+    streaks: list[Row]
+    turned: str
     regressions: list[Row]
     explanations: list[Row]
     distribution: list[Row]
@@ -178,21 +185,21 @@ def read(
             *(as_of, run["last_event_at"], run_id, asked.last),
         )
     ] or [run_id]
-    connection.execute("set variable diagnosed_run = ?::varchar", [run_id])
-    connection.execute("set variable diagnosed_against = 'baseline'")
     trends = trend_points.read(connection, Wanted(asked.by, asked.last), source, as_of)
     found = budgets.read(connection, as_of, {}, source)
-    _choose(connection, [run_id])
-    regressions = rows(
+    _choose(connection, chosen)
+    streaks = rows(
         connection,
-        "select * from lake.marts.regressions where run_id = ? order by "
-        "list_position(['run', 'run_role', 'run_resolver', 'run_host'], scope), "
-        "list_position(['worse', 'better', 'same', 'not_enough_data'], verdict), slo, subject",
-        run_id,
+        "select * from lake.marts.slo_streaks order by "
+        "list_position(['run', 'run_role', 'run_host'], scope), runs_missed, slo, subject",
     )
+    turned, regressions = _turned(connection, run_id, streaks)
+    connection.execute("set variable diagnosed_run = ?::varchar", [turned])
+    connection.execute("set variable diagnosed_against = 'baseline'")
     explanations = rows(
         connection, f"select * from lake.diagnosis.{_EXPLANATIONS} order by slo, subject, place"
     )
+    connection.execute("set variable diagnosed_run = ?::varchar", [run_id])
     _choose(connection, chosen)
     return Report(
         run=run,
@@ -209,6 +216,8 @@ def read(
         budgets=found,
         trends=trends,
         runs=_runs(connection, chosen),
+        streaks=streaks,
+        turned=turned,
         regressions=regressions,
         explanations=explanations,
         distribution=rows(
@@ -234,6 +243,32 @@ def read(
         as_of=as_of,
         made_at=budgets.utc(datetime.now(UTC)),
         source=source,
+    )
+
+
+def _turned(
+    connection: duckdb.DuckDBPyConnection, run_id: str, streaks: Sequence[Row]
+) -> tuple[str, list[Row]]:
+    """Return the run whose changes explain most, and its rows of regressions."""
+    own = _regressions(connection, run_id)
+    if any(row["verdict"] == "worse" and row["scope"] in OF_RUNS for row in own):
+        return run_id, own
+    for streak in streaks:
+        if streak["scope"] in OF_RUNS and streak["was_met_before"]:
+            since = str(streak["since_run_id"])
+            return since, _regressions(connection, since)
+    return run_id, own
+
+
+def _regressions(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Row]:
+    """Return how a run differs from those before it; the models are asked for no other run."""
+    _choose(connection, [run_id])
+    return rows(
+        connection,
+        "select * from lake.marts.regressions where run_id = ? order by "
+        "list_position(['run', 'run_role', 'run_resolver', 'run_host'], scope), "
+        "list_position(['worse', 'better', 'same', 'not_enough_data'], verdict), slo, subject",
+        run_id,
     )
 
 

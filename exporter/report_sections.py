@@ -10,7 +10,7 @@ from exporter import report_charts as charts
 from exporter.errors import printable
 from exporter.render import amount
 from exporter.render_budget import left, moment
-from exporter.report_data import Report
+from exporter.report_data import OF_RUNS, Report
 from exporter.report_svg import Spec
 from exporter.report_words import (
     MARK,
@@ -30,7 +30,6 @@ from exporter.results import Row
 _BUDGET_HOSTS: Final = 5
 _TABLE_ROWS: Final = 500
 _TIMELINE: Final = 300
-_OWN: Final = ("run", "run_role")
 
 
 @dataclass(frozen=True)
@@ -171,18 +170,21 @@ def _is_judged(points: Sequence[Row]) -> bool:
 
 
 def _changes(report: Report) -> Section:
-    own = [r for r in report.regressions if r["scope"] in _OWN]
+    own = [r for r in report.regressions if r["scope"] in OF_RUNS]
     members = [
         r
         for r in report.regressions
-        if r["scope"] not in _OWN and r["verdict"] in ("worse", "better")
+        if r["scope"] not in OF_RUNS and r["verdict"] in ("worse", "better")
     ]
+    run = "The run"
+    if report.turned != report.run["run_id"]:
+        run = f"Run {printable(report.turned)}, since which an SLO is missed,"
     note = (
-        f"The run against {before(report)}, taken together. An interval that does not reach zero "
-        "is more than chance would make it."
+        f"{run} against {before(report)}, taken together. An interval that does not reach zero is "
+        "more than chance would make it."
     )
     table = Table(
-        ["SLI", "this run#", "before#", "change", "verdict", "explained by"],
+        ["SLI", "in the run#", "before#", "change", "verdict", "explained by"],
         [
             [
                 name(r), value(r["value"], r["unit"]), value(r["baseline_value"], r["unit"]),

@@ -19,7 +19,7 @@ _TEXT: Final = {"labelColor": "var(--soft)", "titleColor": "var(--soft)"}
 _CONFIG: Final[Spec] = {
     "aria": False,  # the figure says what there is to see, and the table has every value
     "background": None,
-    "font": "sans-serif",
+    "font": "Liberation Sans, Arial, sans-serif",
     "view": {"stroke": None},
     "axis": _TEXT
     | {
@@ -50,7 +50,11 @@ def draw(spec: Spec, label: str, number: int) -> str:
 
     import vl_convert
 
-    whole = {"$schema": _SCHEMA, "config": _CONFIG, "padding": 2} | spec
+    whole = {
+        "$schema": _SCHEMA,
+        "config": _CONFIG,
+        "padding": {"left": 12, "right": 16, "top": 3, "bottom": 3},
+    } | spec
     svg = str(vl_convert.vegalite_to_svg(whole, allowed_base_urls=[]))
     match = _ROOT.search(svg)
     if match is None:  # a library that draws something else must not go unseen

@@ -10,7 +10,7 @@ from typing import Final
 from exporter.errors import printable
 from exporter.render import amount
 from exporter.render_budget import left, moment, spent
-from exporter.report_data import Report
+from exporter.report_data import OF_RUNS, Report
 from exporter.results import Row
 
 #: How a value stands, beyond its colour: read aloud, printed in black and white.
@@ -45,7 +45,7 @@ def name(row: Row) -> str:
     """Return an SLI's name, with the role, host or resolver it is of."""
     if row["scope"] == "run" or row["subject"] is None:
         return str(row["slo"])
-    return f"{row['slo']}, {_OF.get(row['scope'], row['scope'])} {printable(row['subject'])}"
+    return f"{row['slo']} of {_OF.get(row['scope'], row['scope'])} {printable(row['subject'])}"
 
 
 def target(row: Row) -> str:
@@ -149,7 +149,7 @@ def _budget(report: Report) -> Card:
 
 def _changed(report: Report) -> Card:
     question = "What got worse, and who explains it?"
-    own = [r for r in report.regressions if r["scope"] in ("run", "run_role")]
+    own = [r for r in report.regressions if r["scope"] in OF_RUNS]
     worse = [row for row in own if row["verdict"] == "worse"]
     compared = [row for row in own if row["verdict"] != "not_enough_data"]
     if not compared:
@@ -161,11 +161,21 @@ def _changed(report: Report) -> Card:
         if better:
             detail += f" Better: {', '.join(better[:3])}."
         return Card(question, "Nothing", detail, "good")
-    told = [_blamed(report, row) for row in worse[:2]]
-    more = f" {len(worse) - 2} more are worse." if len(worse) > 2 else ""
-    culprit = _culprit(report, worse)
-    answer = ", ".join(name(row) for row in worse[:2])
-    return Card(question, culprit or answer, f"{' '.join(told)}{more}", "bad")
+    missed = {(s["slo"], s["scope"], s["subject"]): s["runs_missed"] for s in report.streaks}
+    # what is missed too matters more than what has only changed
+    worse.sort(key=lambda r: (r["slo"], r["scope"], r["subject"]) not in missed)
+    told = " ".join(_blamed(report, row) for row in worse[:2])
+    more = f" {len(worse) - 2} more got worse." if len(worse) > 2 else ""
+    answer = _culprit(report, worse) or ", ".join(name(row) for row in worse[:2])
+    return Card(question, answer, f"{_since(report)}{told}{more}", "bad")
+
+
+def _since(report: Report) -> str:
+    """Say in which run it got worse, if that is an earlier one than the report is about."""
+    if report.turned == report.run["run_id"]:
+        return ""
+    runs = max(s["runs_missed"] for s in report.streaks if s["since_run_id"] == report.turned)
+    return f"Since run {printable(report.turned)}, for {_count(runs, 'run')}: "
 
 
 def _culprit(report: Report, worse: Sequence[Row]) -> str:

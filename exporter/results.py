@@ -46,6 +46,7 @@ REPORT_MODELS = (
     "host_heat",
     "ttfp_distribution",
     "resolver_funnel",
+    "slo_streaks",
     "data_quality",
     "regressions",
 )
