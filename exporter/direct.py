@@ -53,6 +53,8 @@ from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
 _FORMAT = 5
+#: So many runs are read by one scan, where they are at least one part in so many of all of them.
+_MANY, _MANY_SHARE = 8, 16
 #: What the names of raw relations begin with among the things that a model depends on.
 _RAW = "raw."
 
@@ -141,8 +143,8 @@ def opened(
         if not probe.sources:
             raise SourceError(unreadable(names, skipped))
         by_models = partial(_runs_by_models, models)
-        found, runs = _found(connection, probe.sources, run, by_models, beside, skipped)
-        with reading(connection, runs, models.raw_columns(wanted)) as underway:
+        found, runs, is_whole = _found(connection, probe.sources, run, by_models, beside, skipped)
+        with reading(connection, runs, models.raw_columns(wanted), is_whole) as underway:
             try:
                 models.build(connection, [*wanted, *over], underway=underway)
             except ENGINE_ERRORS as error:
@@ -158,8 +160,13 @@ def _found(
     by_models: RunsByModels,
     beside: Beside | None,
     skipped: list[Skipped],
-) -> tuple[Found, list[Found]]:
-    """Find a run, also where the files say that it was archived, and those to be read with it."""
+) -> tuple[Found, list[Found], bool]:
+    """Find a run, also where the files say that it was archived, and those to be read with it.
+
+    Returns:
+        The run; it and those to be read with it; and whether these are so many of all there are
+        that one scan of each file is cheaper than looking for the rows of each.
+    """
     known: list[Found] = []
     try:
         if beside is None:
@@ -182,7 +189,7 @@ def _found(
         note = note_of(connection, each.source, each.run_id)
         if note is not None and not each.beside:
             each.beside.append(note.source())  # the file has but a part of the run
-    return found, runs
+    return found, runs, len(runs) >= _MANY and len(runs) * _MANY_SHARE >= len(known)
 
 
 def runs_of(

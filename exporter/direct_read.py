@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import duckdb
 
@@ -35,6 +36,7 @@ def reading(
     connection: duckdb.DuckDBPyConnection,
     runs: Sequence[Found],
     wanted: Mapping[str, Collection[str]],
+    is_whole: bool = False,
 ) -> Iterator[list[tuple[str, Future[None]]]]:
     """Have threads copy the rows of runs into memory, as the raw relations, the cheapest way.
 
@@ -42,6 +44,7 @@ def reading(
         connection: has the files attached and ``lake.raw.source_files`` made.
         runs: the runs, each once, and what the search learnt about them.
         wanted: per table the columns to read; the others are NULL.
+        is_whole: the runs are so many that each file is read once for all of them.
 
     Yields:
         Pairs of a raw relation, which is there but still being filled, and the future that ends
@@ -68,9 +71,16 @@ def reading(
         futures: list[tuple[str, Future[None]]] = []
         for table in TABLES:
             columns = _make_relation(connection, table, {*wanted.get(table, ()), "file_id"}, given)
+            if is_whole:
+                for source in sources:
+                    ids = [found.run_id for found in runs if found.source is source]
+                    selects = partial(_selects_of_many, source, ids, table, columns=columns)
+                    futures.append((table, readers.submit(source, table, selects, columns)))
+                continue
             for found in runs:
                 for part in _parts(connection, found, table):
-                    futures.append((table, readers.submit(found, table, part, columns)))
+                    selects = partial(_selects, found, table, part, columns=columns)
+                    futures.append((table, readers.submit(found.source, table, selects, columns)))
         yield futures
 
 
@@ -103,7 +113,8 @@ def _read_archived(
     for found in runs:
         if found.source.archived is None:
             for part in _parts(connection, found, table):
-                _read_part(connection, found.source.alias, found, table, part, columns)
+                selects = _selects(found, table, part, found.source.alias, columns)
+                _read_part(connection, found.source, table, selects, columns)
     of_file = ", ".join(name for name in columns if name != "file_id")
     same = " and ".join(
         f"old.{name} is not distinct from new.{name}" for name in ("run_id", *names, "defect")
@@ -199,14 +210,25 @@ class _Readers:
             self._connection.execute(f"detach second_{source.alias}")
 
     def submit(
-        self, found: Found, table: str, part: Extent | None, columns: Sequence[str]
+        self,
+        source: Source,
+        table: str,
+        selects: Callable[[str], Iterator[str]],
+        columns: Sequence[str],
     ) -> Future[None]:
-        """Have one of the threads read the run's rows of one piece of a table."""
+        """Have one of the threads read a piece of a table.
+
+        Args:
+            source: the file.
+            table: the table.
+            selects: gives the ways to read the piece, of the file attached by a name.
+            columns: what to read.
+        """
 
         def work() -> None:
             cursor, prefix = mine = self._free.pop()
             try:
-                _read_part(cursor, f"{prefix}{found.source.alias}", found, table, part, columns)
+                _read_part(cursor, source, table, selects(f"{prefix}{source.alias}"), columns)
             finally:
                 self._free.append(mine)
 
@@ -215,19 +237,17 @@ class _Readers:
 
 def _read_part(
     cursor: duckdb.DuckDBPyConnection,
-    alias: str,
-    found: Found,
+    source: Source,
     table: str,
-    part: Extent | None,
+    selects: Iterator[str],
     columns: Sequence[str],
 ) -> None:
-    """Copy the run's rows of one piece of a table, the fastest way that its values bear."""
+    """Copy the rows of one piece of a table, the fastest way that its values bear."""
     last: Exception | None = None
     shown = ", ".join(
-        f"{literal(found.source.file_id)} as file_id" if name == "file_id" else name
-        for name in columns
+        f"{literal(source.file_id)} as file_id" if name == "file_id" else name for name in columns
     )
-    for select in _selects(alias, found, table, part, columns):
+    for select in selects:
         try:
             cursor.execute(
                 f"insert into lake.raw.{table}_rows by name select {shown} from ({select})"
@@ -236,18 +256,30 @@ def _read_part(
         except ENGINE_ERRORS as error:
             last = error
     if last is not None:
-        raise SourceError(
-            f"cannot read {table} of {found.source.path}: {reason_of(last)}"
-        ) from last
+        raise SourceError(f"cannot read {table} of {source.path}: {reason_of(last)}") from last
+
+
+def _selects_of_many(
+    source: Source, runs: Sequence[str], table: str, alias: str, columns: Collection[str]
+) -> Iterator[str]:
+    """Yield the ways to read the rows of many runs of a table at once, the fastest first."""
+    shape = source.tables.get(table)
+    if shape is None:
+        return
+    of_runs = f"run_id in ({', '.join(map(literal, runs))})"
+    if typed_reader_fits(table, shape):
+        selected = typed_sql(table, shape, alias, {*columns, "run_id"})
+        yield f"select * from ({selected}) where {of_runs}"
+    yield f"select * from ({careful_sql(table, shape, alias)}) where {of_runs}"
 
 
 def _selects(
-    alias: str, found: Found, table: str, part: Extent | None, wanted: Collection[str]
+    found: Found, table: str, part: Extent | None, alias: str, columns: Collection[str]
 ) -> Iterator[str]:
     """Yield the ways to read one run's rows of a piece of a table, the fastest first."""
     shape = found.source.tables[table]
     of_run = f"run_id = {literal(found.run_id)}"
-    columns = {*wanted, "run_id"}
+    columns = {*columns, "run_id"}
     if part is not None:
         if _is_large_part(part) and typed_reader_fits(table, shape):
             yield f"select * from ({typed_sql(table, shape, alias, columns)}) where {of_run}"

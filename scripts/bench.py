@@ -23,7 +23,7 @@ from typing import Any
 from exporter import raw_schema, runner, warehouse
 from exporter.paths import project_dir
 from exporter.raw_sql import literal
-from scripts import bench_archive, bench_backup, bench_recorder, bench_serve
+from scripts import bench_archive, bench_backup, bench_budget, bench_recorder, bench_serve
 from scripts.generate import generate
 
 _TABLES = tuple(raw_schema.TABLES)
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--polls", type=int, default=2_000, help="polls of the exporter's soak")
     parser.add_argument(
         "--only",
-        choices=("core", "serve", "recorder", "backup", "archive"),
+        choices=("core", "serve", "recorder", "backup", "archive", "budget"),
         help="some of the figures",
     )
     wanted = parser.parse_args()
@@ -45,7 +45,10 @@ def main() -> None:
         bench = Bench(Path(name), wanted.events, wanted.idle)
         if wanted.only in {None, "recorder"}:
             bench_recorder.measure(bench.folder, bench.note)
-        if wanted.only != "recorder":
+        if wanted.only in {None, "budget"}:
+            use(bench.folder / "month")
+            bench_budget.measure(bench.folder, bench.note)
+        if wanted.only not in {"recorder", "budget"}:
             bench.generate()
         if wanted.only in {None, "backup"}:
             bench_backup.measure(bench.large, bench.folder, bench.note)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from recorder import ensure_schema
 
-_START = 1_760_000_000
+#: When the first run of a file begins, Unix seconds.
+START = 1_760_000_000
 #: Seconds between two requests of a run.
 _STEP_S = 0.05
 
@@ -76,7 +77,13 @@ from numbers where n % 10000 = 0
 
 
 def generate(
-    db: Path, events: int, runs: int, seed: int = 7, hosts: int = 20, first: int = 0
+    db: Path,
+    events: int,
+    runs: int,
+    seed: int = 7,
+    hosts: int = 20,
+    first: int = 0,
+    step: float = _STEP_S,
 ) -> None:
     """Write runs of telemetry, one after the other in time.
 
@@ -87,6 +94,7 @@ def generate(
         seed: another seed, other values.
         hosts: how many hosts are asked.
         first: number of the first run.
+        step: seconds between two requests of a run; a sixth of a run passes between two runs.
     """
     with closing(sqlite3.connect(db, isolation_level=None)) as connection:
         connection.execute("pragma journal_mode = wal")
@@ -95,13 +103,13 @@ def generate(
         per_run = events // runs
         for number in range(first, first + runs):
             run = f"run-{number:05d}"
-            start = _START + number * per_run * _STEP_S * 1.2
-            _write(connection, run, start, number * per_run, per_run, seed, hosts)
+            start = START + number * per_run * step * 1.2
+            _write(connection, run, start, number * per_run, per_run, seed, hosts, step)
             if number < first + runs - 1:
                 connection.execute(
                     "insert or replace into run_summary (run_id, started_at, finished_at) "
                     "values (?, ?, ?)",
-                    [run, start, start + per_run * _STEP_S],
+                    [run, start, start + per_run * step],
                 )
         connection.execute("pragma wal_checkpoint(truncate)")
 
@@ -130,12 +138,13 @@ def _write(
     count: int,
     seed: int,
     hosts: int,
+    step: float = _STEP_S,
 ) -> None:
     luck = _LUCK.format(n="n", seed=seed)
     values = {
         "run": run,
         "start": start,
-        "step": _STEP_S,
+        "step": step,
         "low": low,
         "first": low,
         "high": low + count,

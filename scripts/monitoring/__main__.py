@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from scripts.monitoring import dashboard, rules
+from scripts.monitoring.budgets import read_pairs
 from scripts.monitoring.settings import read_settings
 from scripts.monitoring.targets import read_targets
 
@@ -16,9 +17,10 @@ ROOT = Path(__file__).parents[2]
 def generate(root: Path) -> dict[Path, str]:
     """Return the text of each generated file, by its path below ``root``."""
     targets = read_targets(root / "seeds" / "slo_targets.csv")
+    pairs = read_pairs(root / "seeds" / "burn_rate_alerts.csv")
     settings = read_settings(root / "monitoring" / "alerts.yml")
     return {
-        Path("monitoring/prometheus/rules/alerts.yml"): rules.alerts(targets, settings),
+        Path("monitoring/prometheus/rules/alerts.yml"): rules.alerts(targets, pairs, settings),
         Path("monitoring/prometheus/rules/recording.yml"): rules.recordings(settings),
         Path("monitoring/grafana/dashboards/docstokg.json"): dashboard.dashboard(targets, settings),
     }
@@ -38,7 +40,7 @@ def main() -> None:
     }
     for path, text in stale.items():
         if arguments.check:
-            print(f"{path} differs from what the SLO seed gives: run `make monitoring`")
+            print(f"{path} differs from what the seeds give: run `make monitoring`")
         else:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text)

@@ -50,6 +50,7 @@ def dashboard(targets: list[Target], settings: Settings) -> str:
             detail.verdicts(),
             detail.time_met(),
         ],
+        "Error budgets": [detail.budget_left(), detail.burn_rates()],
         "Roles and resolvers": [
             detail.role_delay(),
             detail.resolver_yield(),

@@ -6,6 +6,7 @@ from string import ascii_uppercase
 
 from grafana_foundation_sdk.builders.bargauge import Panel as BarGauge
 from grafana_foundation_sdk.builders.common import LineStyle
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.builders.stat import Panel as Stat
 from grafana_foundation_sdk.builders.statetimeline import Panel as StateTimeline
 from grafana_foundation_sdk.builders.table import Panel as Table
@@ -13,6 +14,8 @@ from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 from grafana_foundation_sdk.models.common import BigValueGraphMode, VisibilityMode
 from grafana_foundation_sdk.models.dashboard import (
     DynamicConfigValue,
+    Threshold,
+    ThresholdsMode,
     ValueMap,
     ValueMapping,
     ValueMappingResult,
@@ -79,6 +82,38 @@ def time_met() -> BarGauge:
         .span(6)
         .reduce_options(last_value())
         .with_target(now(expr, "{{slo}} ({{scope}})"))
+    )
+
+
+def budget_left() -> BarGauge:
+    """What is left of each error budget; overspent ones stand at nothing."""
+    steps = [Threshold(None, "red"), Threshold(0, "yellow"), Threshold(0.5, "green")]
+    return (
+        BarGauge()
+        .title("Error budget left")
+        .description("Of the SLO's window. Below zero it is overspent; no bar is no data.")
+        .datasource(DATASOURCE)
+        .unit("percentunit")
+        .min(0)
+        .max(1)
+        .height(8)
+        .span(10)
+        .thresholds(ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
+        .reduce_options(last_value())
+        .with_target(now("docstokg_slo_error_budget_remaining_ratio", "{{slo}}"))
+    )
+
+
+def burn_rates() -> TimeSeries:
+    """How fast the budgets burn, over the window that pages look at and the one of tickets."""
+    queries = [
+        history(f'docstokg_slo_burn_rate{{window="{window}"}}', f"{{{{slo}}}} {window}")
+        for window in ("6h", "24h")
+    ]
+    return (
+        lines("Burn rate of the error budgets", "short", queries)
+        .description("1 spends a budget in just its window; hours without a run are no data.")
+        .span(14)
     )
 
 

@@ -7,36 +7,41 @@ from typing import Any
 
 import yaml
 
-from scripts.monitoring.settings import Settings, SloAlert
+from scripts.monitoring.budgets import Pair, burning
+from scripts.monitoring.settings import BudgetAlert, Settings, SloAlert, TelemetryAlert
 from scripts.monitoring.targets import Target, named_subjects
 
-_HEADER = "# Made by `make monitoring` of seeds/slo_targets.csv and monitoring/alerts.yml.\n"
+_HEADER = "# Made by `make monitoring` of the seeds and of monitoring/alerts.yml.\n"
 
 
-def alerts(targets: list[Target], settings: Settings) -> str:
-    """Return alerts.yml: one rule per row of the seed, then the alerts about telemetry."""
+def alerts(targets: list[Target], pairs: list[Pair], settings: Settings) -> str:
+    """Return alerts.yml: one rule per row of the seed, then those about budgets and telemetry."""
     slos = [_slo_rule(target, targets, settings) for target in targets]
-    telemetry = [
-        {
-            "alert": alert.alert,
-            "expr": alert.expr,
-            "for": alert.wait,
-            "labels": {"severity": alert.severity},
-            "annotations": {
-                "summary": alert.summary,
-                "description": alert.description,
-                "runbook_url": _runbook(alert.runbook, settings),
-            },
-        }
-        for alert in settings.telemetry
-    ]
-    return _file({"docstokg-slos": slos, "docstokg-telemetry": telemetry})
+    budgets = [_rule(alert, burning(pairs, alert.burning), settings) for alert in settings.budgets]
+    telemetry = [_rule(alert, alert.expr, settings) for alert in settings.telemetry]
+    return _file(
+        {"docstokg-slos": slos, "docstokg-budgets": budgets, "docstokg-telemetry": telemetry}
+    )
 
 
 def recordings(settings: Settings) -> str:
     """Return recording.yml."""
     rules = [{"record": rule.record, "expr": rule.expr} for rule in settings.recordings]
     return _file({"docstokg-recordings": rules})
+
+
+def _rule(alert: TelemetryAlert | BudgetAlert, expr: str, settings: Settings) -> dict[str, Any]:
+    return {
+        "alert": alert.alert,
+        "expr": expr,
+        "for": alert.wait,
+        "labels": {"severity": alert.severity},
+        "annotations": {
+            "summary": alert.summary,
+            "description": alert.description,
+            "runbook_url": _runbook(alert.runbook, settings),
+        },
+    }
 
 
 def _slo_rule(target: Target, targets: list[Target], settings: Settings) -> dict[str, Any]:

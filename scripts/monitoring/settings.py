@@ -38,6 +38,19 @@ class TelemetryAlert:
 
 
 @dataclass(frozen=True)
+class BudgetAlert:
+    """An alert about error budgets, but for what the seed of burn rates says."""
+
+    alert: str
+    burning: str
+    wait: str
+    severity: str
+    runbook: str
+    summary: str
+    description: str
+
+
+@dataclass(frozen=True)
 class Recording:
     """A series that Prometheus keeps."""
 
@@ -53,6 +66,7 @@ class Settings:
     units: dict[str, str]
     slos: dict[tuple[str, str], SloAlert]
     other_slos: dict[str, Any]
+    budgets: list[BudgetAlert]
     telemetry: list[TelemetryAlert]
     recordings: list[Recording]
 
@@ -80,6 +94,7 @@ def read_settings(path: Path) -> Settings:
             key: SloAlert(**row, subject_label=key[1].removeprefix("run_"))
             for key, row in slos.items()
         },
+        budgets=[BudgetAlert(**_with_wait(row)) for row in raw.pop("budgets")],
         telemetry=[TelemetryAlert(**_with_wait(row)) for row in raw.pop("telemetry")],
         recordings=[Recording(**row) for row in raw.pop("recordings")],
         other_slos=_with_wait(raw.pop("other_slos")),

@@ -178,6 +178,47 @@ def test_openings_before_a_gap_in_the_scrapes_are_not_counted_anew(tmp_path: Pat
     openings(tmp_path, total, times(20, 273), {"20m": 20, "170m": 0, "195m": 0, "252m": 0})
 
 
+def test_a_burn_rate_wants_both_windows_of_a_pair_and_data_in_both(tmp_path: Path) -> None:
+    def rates(slo: str, **windows: float | None) -> dict[str, str]:
+        return {
+            f'docstokg_slo_burn_rate{{slo="{slo}",window="{window[1:]}"}}': times(value, 30)
+            for window, value in windows.items()
+        }
+
+    series = {
+        **rates("over", _1h=0, _6h=50, _2h=0, _24h=50, _72h=0.9),
+        **rates("just_begun", _1h=13.43, _6h=5.59, _2h=20, _24h=2.79, _72h=0.93),
+        # the crawler rests: the long windows still know the bad hour, the short have no data
+        **rates("resting", _1h=None, _6h=50, _2h=None, _24h=50, _72h=50),
+        **rates("at_the_edge", _1h=5.6, _6h=5.6, _2h=2.8, _24h=2.8, _72h=0.933),
+    }
+
+    def firing(slo: str, severity: str, name: str, value: str) -> Alert:
+        (case,) = [case for case in CASES if case.alert == name]
+        said = {"summary": case.summary, "description": case.description}
+        old = {"DocsToKGBudgetBurnsFast": "50 times", "DocsToKGBudgetBurns": "0.95 times"}[name]
+        return {
+            "exp_labels": {"severity": severity, "slo": slo},
+            "exp_annotations": {
+                key: text.replace("yield_pct", slo).replace(old, f"{value} times")
+                for key, text in said.items()
+            }
+            | {"runbook_url": f"{runbook_base()}budget.md"},
+        }
+
+    fast, slow = "DocsToKGBudgetBurnsFast", "DocsToKGBudgetBurns"
+    page = [firing("at_the_edge", "critical", fast, "5.6")]
+    ticket = [
+        firing("resting", "warning", slow, "50"),
+        firing("at_the_edge", "warning", slow, "2.8"),
+    ]
+    tests = [
+        rule_test(series, fast, {"10m": page}),
+        rule_test(series, slow, {"20m": ticket}),
+    ]
+    promtool.check(tmp_path, tests)
+
+
 def test_subjects_of_any_characters_give_rules(project: Path) -> None:
     with (project / "seeds" / "slo_targets.csv").open("a") as seed:
         for host in ("🐙.example", "x{{y}}", 'q"\\.example'):

@@ -24,44 +24,46 @@ hours as (
 
 ),
 
+-- by name, so that one join of equal keys brings the value, its sample and the good ones; a join on
+-- "measure in (slo, sample, good)" took 17 s for a month of runs
 measured as (
 
     select
-        hours.hour_at,
-        expected.*,
-        numbers.measure,
-        numbers.amount,
-    from hours
-    inner join expected on hours.run_id = expected.run_id
-    left join numbers
-        on
-            hours.run_id = numbers.run_id
-            and hours.hour_at = numbers.hour_at
-            and expected.scope = numbers.scope
-            and expected.subject is not distinct from numbers.subject
-            and numbers.measure in (expected.slo, expected.sample, expected.good)
+        run_id,
+        hour_at,
+        scope,
+        subject,
+        map_from_entries(list(struct_pack(name := measure, amount := amount))) as amounts,
+    from numbers
+    group by all
 
 ),
 
 final as (
 
     select
-        run_id,
-        hour_at,
-        slo,
-        scope,
-        subject,
-        comparator,
-        target,
-        unit,
-        objective_pct,
-        window_days,
-        smallest_sample,
-        max(amount) filter (measure = slo) as value,
-        coalesce(max(amount) filter (measure = sample), 0) as sample_size,
-        max(amount) filter (measure = good) as good_events,
-    from measured
-    group by all
+        expected.run_id,
+        hours.hour_at,
+        expected.slo,
+        expected.scope,
+        expected.subject,
+        expected.comparator,
+        expected.target,
+        expected.unit,
+        expected.objective_pct,
+        expected.window_days,
+        expected.smallest_sample,
+        measured.amounts[expected.slo] as value,
+        coalesce(measured.amounts[expected.sample], 0) as sample_size,
+        measured.amounts[expected.good] as good_events,
+    from hours
+    inner join expected on hours.run_id = expected.run_id
+    left join measured
+        on
+            hours.run_id = measured.run_id
+            and hours.hour_at = measured.hour_at
+            and expected.scope = measured.scope
+            and expected.subject is not distinct from measured.subject
 
 )
 

@@ -268,4 +268,30 @@ def _telemetry_cases() -> list[Case]:
     ]  # fmt: skip
 
 
-CASES = [*_run_cases(), *_role_and_host_cases(), *_telemetry_cases()]
+def _budget_cases() -> list[Case]:
+    def rate(hours: int, slo: str = "yield_pct") -> str:
+        return f'docstokg_slo_burn_rate{{slo="{slo}",window="{hours}h"}}'
+
+    return [
+        Case(
+            "DocsToKGBudgetBurnsFast", 2, "critical", "budget",
+            # one of two hours is bad: 50 times what 99 % allow
+            {rate(1): (0, 50), rate(6): (0, 50), rate(1, "other"): (0, 13.4),
+             rate(6, "other"): (0, 5.5)},
+            {"slo": "yield_pct"},
+            "DocsToKG burns its error budget of yield_pct 50 times too fast",
+            "In the hours that could be judged, yield_pct is missed 50 times as often as its"
+            " objective allows, and still is.",
+        ),
+        Case(
+            "DocsToKGBudgetBurns", 15, "warning", "budget",
+            {rate(2): (0, 1), rate(24): (0, 1), rate(6): (0, 0.95), rate(72): (0.9, 0.95)},
+            {"slo": "yield_pct"},
+            "DocsToKG will run out of its error budget of yield_pct",
+            "Over a day or more, yield_pct is missed 0.95 times as often as its objective allows:"
+            " at that rate little or nothing of its budget will be left.",
+        ),
+    ]  # fmt: skip
+
+
+CASES = [*_run_cases(), *_role_and_host_cases(), *_budget_cases(), *_telemetry_cases()]

@@ -70,7 +70,9 @@ def check(folder: Path, tests: list[Any], rules: Path = RULES) -> None:
         "rule_files": [str(file) for file in sorted(rules.glob("*.yml"))],
         "evaluation_interval": "30s",
         # alerts after the recordings they use
-        "group_eval_order": ["docstokg-recordings", "docstokg-slos", "docstokg-telemetry"],
+        "group_eval_order": [
+            f"docstokg-{name}" for name in ("recordings", "slos", "budgets", "telemetry")
+        ],
         "tests": tests,
     }
     path.write_text(yaml.safe_dump(text, allow_unicode=True))
