@@ -15,6 +15,7 @@ from exporter import (
     archive,
     backup,
     budget,
+    compare,
     diagnose,
     doctor,
     gate,
@@ -303,6 +304,7 @@ def serve(
 
 app.command(epilog=jsonl.EXAMPLE)(jsonl.load_jsonl)
 app.command(epilog=archive.EXAMPLE)(archive.archive)
+app.command(epilog=compare.EXAMPLE)(compare.compare)
 app.command(epilog=diagnose.EXAMPLE)(diagnose.diagnose)
 app.command(epilog=budget.EXAMPLE)(budget.budget)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)

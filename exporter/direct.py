@@ -17,7 +17,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,7 @@ from exporter.raw_sql import ENGINE_ERRORS
 from exporter.results import (
     BUDGET_MODELS,
     DIAGNOSIS_MODELS,
+    REGRESSION_MODELS,
     REPORT_MODELS,
     SAMPLES_MODEL,
     SLICES_MODEL,
@@ -52,7 +52,7 @@ from exporter.results import (
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
-_FORMAT = 5
+_FORMAT = 6
 #: So many runs are read by one scan, where they are at least one part in so many of all of them.
 _MANY, _MANY_SHARE = 8, 16
 #: What the names of raw relations begin with among the things that a model depends on.
@@ -245,8 +245,18 @@ def _with_columns(text: str) -> str:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
             connection.execute(f"create table lake.raw.{table} ({columns})")
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
-        several = (SUMMARY_MODELS, DIAGNOSIS_MODELS, BUDGET_MODELS, TREND_MODELS, REPORT_MODELS)
-        answers = dict.fromkeys((*chain(*several), SAMPLES_MODEL, SLICES_MODEL))
+        answers = dict.fromkeys(
+            (
+                *SUMMARY_MODELS,
+                SAMPLES_MODEL,
+                *DIAGNOSIS_MODELS,
+                *BUDGET_MODELS,
+                SLICES_MODEL,
+                *REGRESSION_MODELS,
+                *TREND_MODELS,
+                *REPORT_MODELS,
+            )
+        )
         Models(text).build(connection, answers, only_views=True)
         content["columns"] = {}
         for model in answers:

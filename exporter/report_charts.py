@@ -142,7 +142,7 @@ def budgets(rows: Sequence[tuple[str, float, str]]) -> Spec:
     """
     bars = [
         {
-            "name": short(name, 40), "left": max(-1.0, ratio) * 100, "label": told,
+            "name": short(name, 34), "left": max(-1.0, ratio) * 100, "label": told,
             "state": "pass" if ratio >= 0 else "fail", "zero": 0,
         }
         for name, ratio, told in rows
@@ -179,7 +179,7 @@ def intervals(rows: Sequence[Row], unit: str) -> Spec:
     """Draw changes with their intervals: those that do not cross zero are no chance."""
     shown = [
         {
-            "name": short(f"{r['slo']} {r['subject'] or ''}".strip(), 40),
+            "name": short(f"{r['slo']} {r['subject'] or ''}".strip(), 34),
             "low": r["change_low"], "high": r["change_high"], "change": r["change"],
             "verdict": r["verdict"],
         }

@@ -12,12 +12,14 @@ import duckdb
 
 from exporter import budgets, diagnosis, direct, results, trend_points
 from exporter.budgets import Budgets
+from exporter.comparison import BASELINE, VIEW, Comparison, compare
 from exporter.definitions import Definition, definitions
 from exporter.direct_find import Found
 from exporter.errors import TelemetryError
 from exporter.results import (
     BUDGET_MODELS,
     DIAGNOSIS_MODELS,
+    REGRESSION_MODELS,
     REPORT_MODELS,
     TREND_MODELS,
     Row,
@@ -29,8 +31,6 @@ from exporter.trend_points import Trends, Wanted
 LATEST: Final = "latest"
 #: Scopes of what can fail a run.
 OF_RUNS: Final = ("run", "run_role")
-#: The view that says who explains what changed.
-_EXPLANATIONS: Final = "regression_explanations"
 _TICK: Final = timedelta(microseconds=1)
 
 
@@ -63,10 +63,8 @@ class Report:
         trends: of the run and its roles.
         runs: the runs it looks back on, the latest last: start, verdict and SLIs.
         streaks: rows of slo_streaks: since when SLOs are missed, worst first.
-        turned: the run whose changes explain most: this one if an SLI of it got worse, else the
-            one since which an SLO is missed.
-        regressions: the rows of regressions of that run, of runs and roles first.
-        explanations: its rows of regression_explanations.
+        turned: the run whose changes explain most, held against those before it: this one if an
+            SLI of it got worse, else the one since which an SLO is missed.
         distribution: rows of ttfp_distribution.
         funnel: the run's rows of resolver_funnel.
         heat: rows of host_heat.
@@ -86,9 +84,7 @@ class Report:
     trends: Trends
     runs: list[Row]
     streaks: list[Row]
-    turned: str
-    regressions: list[Row]
-    explanations: list[Row]
+    turned: Comparison
     distribution: list[Row]
     funnel: list[Row]
     heat: list[Row]
@@ -141,8 +137,10 @@ def from_files(names: Sequence[str], asked: Asked, compiled: Path, project: Path
         recent = [o for o in earlier if o.latest >= since]
         return earlier[: max(asked.last, len(recent))]
 
-    wanted = dict.fromkeys((*TREND_MODELS, *REPORT_MODELS, *BUDGET_MODELS, *DIAGNOSIS_MODELS))
-    over = (*diagnosis.VIEWS, _EXPLANATIONS)
+    wanted = dict.fromkeys(
+        (*TREND_MODELS, *REPORT_MODELS, *BUDGET_MODELS, *REGRESSION_MODELS, *DIAGNOSIS_MODELS)
+    )
+    over = (*diagnosis.VIEWS, VIEW)
     with direct.opened(names, asked.run, compiled, list(wanted), beside, over) as opened:
         return read(opened.connection, asked, ", ".join(names), project, opened.skipped)
 
@@ -193,12 +191,7 @@ def read(
         "select * from lake.marts.slo_streaks order by "
         "list_position(['run', 'run_role', 'run_host'], scope), runs_missed, slo, subject",
     )
-    turned, regressions = _turned(connection, run_id, streaks)
-    connection.execute("set variable diagnosed_run = ?::varchar", [turned])
-    connection.execute("set variable diagnosed_against = 'baseline'")
-    explanations = rows(
-        connection, f"select * from lake.diagnosis.{_EXPLANATIONS} order by slo, subject, place"
-    )
+    turned = _turned(connection, run_id, streaks, source)
     connection.execute("set variable diagnosed_run = ?::varchar", [run_id])
     _choose(connection, chosen)
     return Report(
@@ -218,8 +211,6 @@ def read(
         runs=_runs(connection, chosen),
         streaks=streaks,
         turned=turned,
-        regressions=regressions,
-        explanations=explanations,
         distribution=rows(
             connection, "select * from lake.marts.ttfp_distribution order by side desc, place"
         ),
@@ -247,29 +238,19 @@ def read(
 
 
 def _turned(
-    connection: duckdb.DuckDBPyConnection, run_id: str, streaks: Sequence[Row]
-) -> tuple[str, list[Row]]:
-    """Return the run whose changes explain most, and its rows of regressions."""
-    own = _regressions(connection, run_id)
-    if any(row["verdict"] == "worse" and row["scope"] in OF_RUNS for row in own):
-        return run_id, own
+    connection: duckdb.DuckDBPyConnection, run_id: str, streaks: Sequence[Row], source: str
+) -> Comparison:
+    """Hold the run whose changes explain most against those before it.
+
+    It is this one if an SLI of it got worse, else the one since which an SLO is missed.
+    """
+    own = compare(connection, BASELINE, run_id, source)
+    if own.is_worse:
+        return own
     for streak in streaks:
         if streak["scope"] in OF_RUNS and streak["was_met_before"]:
-            since = str(streak["since_run_id"])
-            return since, _regressions(connection, since)
-    return run_id, own
-
-
-def _regressions(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Row]:
-    """Return how a run differs from those before it; the models are asked for no other run."""
-    _choose(connection, [run_id])
-    return rows(
-        connection,
-        "select * from lake.marts.regressions where run_id = ? order by "
-        "list_position(['run', 'run_role', 'run_resolver', 'run_host'], scope), "
-        "list_position(['worse', 'better', 'same', 'not_enough_data'], verdict), slo, subject",
-        run_id,
-    )
+            return compare(connection, BASELINE, str(streak["since_run_id"]), source)
+    return own
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, runs: Sequence[str]) -> None:

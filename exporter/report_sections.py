@@ -10,7 +10,7 @@ from exporter import report_charts as charts
 from exporter.errors import printable
 from exporter.render import amount
 from exporter.render_budget import left, moment
-from exporter.report_data import OF_RUNS, Report
+from exporter.report_data import Report
 from exporter.report_svg import Spec
 from exporter.report_words import (
     MARK,
@@ -170,15 +170,11 @@ def _is_judged(points: Sequence[Row]) -> bool:
 
 
 def _changes(report: Report) -> Section:
-    own = [r for r in report.regressions if r["scope"] in OF_RUNS]
-    members = [
-        r
-        for r in report.regressions
-        if r["scope"] not in OF_RUNS and r["verdict"] in ("worse", "better")
-    ]
+    own = report.turned.slis
+    members = [r for r in report.turned.members if r["verdict"] in ("worse", "better")]
     run = "The run"
-    if report.turned != report.run["run_id"]:
-        run = f"Run {printable(report.turned)}, since which an SLO is missed,"
+    if report.turned.run_id != report.run["run_id"]:
+        run = f"Run {printable(report.turned.run_id)}, since which an SLO is missed,"
     note = (
         f"{run} against {before(report)}, taken together. An interval that does not reach zero is "
         "more than chance would make it."
@@ -188,7 +184,7 @@ def _changes(report: Report) -> Section:
         [
             [
                 name(r), value(r["value"], r["unit"]), value(r["baseline_value"], r["unit"]),
-                change(r), MARK[r["verdict"]], _who(report, r),
+                change(r), MARK[r["verdict"]], _who(r),
             ]
             for r in [*own, *members][:_TABLE_ROWS]
         ],
@@ -210,7 +206,7 @@ def _changes(report: Report) -> Section:
             Figure(words, charts.intervals(rows, unit), table if not figures else _none())
         )
     for row in worse:
-        explained = explaining(report, row)
+        explained = explaining(row)
         if explained and explained[0]["share_of_change"] is not None:
             figures.append(_explained(row, explained))
     return Section("changes", "What changed, and who explains it", note, figures)
@@ -239,10 +235,9 @@ def _explained(row: Row, explained: Sequence[Row]) -> Figure:
     return Figure(takeaway, charts.explained(explained), table)
 
 
-def _who(report: Report, row: Row) -> str:
+def _who(row: Row) -> str:
     return ", ".join(
-        f"{printable(str(e['segment']))} {share(e['share_of_change'])}"
-        for e in explaining(report, row)
+        f"{printable(str(e['segment']))} {share(e['share_of_change'])}" for e in explaining(row)
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from exporter.errors import printable
 from exporter.render import amount
 from exporter.render_budget import left, moment, spent
-from exporter.report_data import OF_RUNS, Report
+from exporter.report_data import Report
 from exporter.results import Row
 
 #: How a value stands, beyond its colour: read aloud, printed in black and white.
@@ -149,7 +149,7 @@ def _budget(report: Report) -> Card:
 
 def _changed(report: Report) -> Card:
     question = "What got worse, and who explains it?"
-    own = [r for r in report.regressions if r["scope"] in OF_RUNS]
+    own = report.turned.slis
     worse = [row for row in own if row["verdict"] == "worse"]
     compared = [row for row in own if row["verdict"] != "not_enough_data"]
     if not compared:
@@ -164,47 +164,45 @@ def _changed(report: Report) -> Card:
     missed = {(s["slo"], s["scope"], s["subject"]): s["runs_missed"] for s in report.streaks}
     # what is missed too matters more than what has only changed
     worse.sort(key=lambda r: (r["slo"], r["scope"], r["subject"]) not in missed)
-    told = " ".join(_blamed(report, row) for row in worse[:2])
+    told = " ".join(_blamed(row) for row in worse[:2])
     more = f" {len(worse) - 2} more got worse." if len(worse) > 2 else ""
-    answer = _culprit(report, worse) or ", ".join(name(row) for row in worse[:2])
+    answer = _culprit(worse) or ", ".join(name(row) for row in worse[:2])
     return Card(question, answer, f"{_since(report)}{told}{more}", "bad")
 
 
 def _since(report: Report) -> str:
     """Say in which run it got worse, if that is an earlier one than the report is about."""
-    if report.turned == report.run["run_id"]:
+    if report.turned.run_id == report.run["run_id"]:
         return ""
-    runs = max(s["runs_missed"] for s in report.streaks if s["since_run_id"] == report.turned)
-    return f"Since run {printable(report.turned)}, for {_count(runs, 'run')}: "
+    runs = max(
+        s["runs_missed"] for s in report.streaks if s["since_run_id"] == report.turned.run_id
+    )
+    return f"Since run {printable(report.turned.run_id)}, for {_count(runs, 'run')}: "
 
 
-def _culprit(report: Report, worse: Sequence[Row]) -> str:
+def _culprit(worse: Sequence[Row]) -> str:
     """Return who explains most of the first change that anyone explains."""
     for row in worse:
-        explained = explaining(report, row)
+        explained = explaining(row)
         if explained:
             return printable(str(explained[0]["segment"]))
     return ""
 
 
-def _blamed(report: Report, row: Row) -> str:
+def _blamed(row: Row) -> str:
     """Say how far an SLI got worse, and who explains it."""
     was = amount(row["baseline_value"], row["unit"])
     text = f"{name(row)}: {was} → {amount(row['value'], row['unit'])}"
-    explained = explaining(report, row)
+    explained = explaining(row)
     if explained and explained[0]["share_of_change"] is not None:
         first = explained[0]
         text += f"; {printable(str(first['segment']))} explains {share(first['share_of_change'])}"
     return f"{text}."
 
 
-def explaining(report: Report, row: Row) -> list[Row]:
+def explaining(row: Row) -> list[Row]:
     """Return who explains the change of an SLI, most first."""
-    return [
-        e
-        for e in report.explanations
-        if (e["slo"], e["scope"], e["subject"]) == (row["slo"], row["scope"], row["subject"])
-    ][:_EXPLAINED]
+    return list(row.get("explanations", ())[:_EXPLAINED])
 
 
 def share(part: float | None) -> str:
@@ -214,7 +212,7 @@ def share(part: float | None) -> str:
 
 def before(report: Report) -> str:
     """Say what a run is held against."""
-    ids: list[str] = next((row["baseline_run_ids"] for row in report.regressions), [])
+    ids = report.turned.baselines
     return _count(len(ids), "run") + " before it" if ids else "no run before it"
 
 

@@ -39,7 +39,7 @@ BUDGET_MODELS = ("slo_budgets", "slo_burn_rates")
 SLICES_MODEL = "slo_slices"
 #: The model that trends are read from.
 TREND_MODELS = ("trend_points",)
-#: The models that the report reads, beside those of trends, budgets and of a diagnosis.
+#: The models that the report reads, beside those of trends, budgets, regressions, a diagnosis.
 REPORT_MODELS = (
     "run_verdicts",
     "run_slis",
@@ -48,8 +48,9 @@ REPORT_MODELS = (
     "resolver_funnel",
     "slo_streaks",
     "data_quality",
-    "regressions",
 )
+#: The models that a comparison of runs reads, beside those of a diagnosis.
+REGRESSION_MODELS = ("regressions",)
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
 #: The same, of error budgets: they are of a moment, and not of a run.

@@ -53,9 +53,9 @@ usual as (
     cross join limits
     inner join runs as earlier
         on
-            earlier.place < runs.place
-            and earlier.place >= runs.place - limits.runs
-            and earlier.last_event_at >= runs.last_event_at - to_seconds(limits.days * 86400)
+            runs.place > earlier.place
+            and runs.place <= earlier.place + limits.runs
+            and runs.last_event_at <= earlier.last_event_at + to_seconds(limits.days * 86400)
     where runs.run_id not in (select asked.run_id from asked)
 
 ),

@@ -1,0 +1,124 @@
+"""A comparison of runs as text for people: what changed, how sure that is, and who explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from exporter.render import amount, print_table, printable
+from exporter.results import Row
+
+if TYPE_CHECKING:
+    from exporter.comparison import Comparison
+
+_SHOWN: Final = 3
+_MEMBERS_SHOWN: Final = 10
+_SUBJECTS: Final = {"run_role": "role ", "run_host": "host ", "run_resolver": "resolver "}
+_COLUMNS: Final = ("SLI", "verdict", "before", "now", "change", "interval")
+
+
+def print_comparison(found: Comparison) -> None:
+    """Print each SLI with both values, the difference and its interval; then what explains it."""
+    typer.echo(f"Run {printable(found.run_id)} against {_against(found)}")
+    typer.echo(f"from {printable(found.source)}\n")
+    print_table(_COLUMNS, [_cells(sli) for sli in found.slis])
+    for sli in found.slis:
+        if sli["explanations"]:
+            typer.echo(f"\n{named(sli)} is {sli['verdict']}, by {_dimension(sli)}:")
+            for row in sli["explanations"][:_SHOWN]:
+                typer.echo(f"  {_explanation(row)}")
+    _print_members(found.members)
+    level = next((sli["confidence_pct"] for sli in found.slis), None)
+    if level is not None:
+        typer.echo(f"\nEach interval is at {level:g} %: docs/regressions.md")
+
+
+def named(sli: Row) -> str:
+    """Name an SLI with whose it is."""
+    subject = f" {_SUBJECTS[sli['scope']]}{printable(sli['subject'])}" if sli["subject"] else ""
+    return f"{sli['slo']}{subject}"
+
+
+def verdict(sli: Row) -> str:
+    """Say in a few words what became of an SLI: ``worse yield_pct 84.1 % (was 92.3 %, …)``."""
+    value, before = (amount(sli[name], sli["unit"]) for name in ("value", "baseline_value"))
+    return (
+        f"{sli['verdict']} {named(sli)} {value} (was {before}, "
+        f"{signed(sli['change'], sli['unit'])}, {_interval(sli)})"
+    )
+
+
+def signed(value: float, unit: str) -> str:
+    """Return a change with its sign; of percentages in points."""
+    text = f"{abs(value):,.2f} points" if unit == "%" else amount(abs(value), unit)
+    return f"{'-' if value < 0 else '+'}{text}"
+
+
+def _against(found: Comparison) -> str:
+    names = [printable(name) for name in found.baselines]
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        return "no run: none had ended before it"
+    return f"the {len(names)} runs before it: {', '.join(names)}"
+
+
+def _cells(sli: Row) -> list[object]:
+    change = "–" if sli["change"] is None else signed(sli["change"], sli["unit"])
+    word = sli["verdict"].replace("_", " ")
+    return [
+        named(sli),
+        f"{word}: {sli['missing']}" if sli["missing"] else word,
+        amount(sli["baseline_value"], sli["unit"]),
+        amount(sli["value"], sli["unit"]),
+        change,
+        _interval(sli),
+    ]
+
+
+def _interval(sli: Row) -> str:
+    if sli["change_low"] is None:
+        return "–"
+    return f"{_bare(sli['change_low'], sli['unit'])} to {signed(sli['change_high'], sli['unit'])}"
+
+
+def _bare(value: float, unit: str) -> str:
+    return signed(value, unit).rsplit(" ", 1)[0]
+
+
+def _dimension(sli: Row) -> str:
+    first = sli["explanations"][0]
+    what = "" if first["measure"] is None else f" ({first['measure']})"
+    return f"{first['dimension']}{what}"
+
+
+def _explanation(row: Row) -> str:
+    """Say how much of a change one segment explains."""
+    share = row["share_of_change"]
+    part = "" if share is None else f", {100 * share:.0f} % of the change"
+    text = f"{printable(row['segment'])}: {signed(row['contribution'], row['unit'])}{part}"
+    for name, word in (("rate", ""), ("share", "of all ")):
+        now, before = row[f"{name}_now_pct"], row[f"{name}_before_pct"]
+        if now is not None and before is not None:
+            return f"{text} ({word}{now:.1f} %, before {before:.1f} %)"
+    return text
+
+
+def _print_members(members: Sequence[Row]) -> None:
+    """List hosts and resolvers that changed, and count the others."""
+    changed = [row for row in members if row["verdict"] in ("worse", "better")]
+    changed.sort(key=lambda row: (row["verdict"] != "worse", -row["sample_size"]))
+    if changed:
+        typer.echo("\nHosts and resolvers that changed:")
+        print_table(_COLUMNS, [_cells(row) for row in changed[:_MEMBERS_SHOWN]])
+        if len(changed) > _MEMBERS_SHOWN:
+            typer.echo(f"and {len(changed) - _MEMBERS_SHOWN:,} more: --output-format json")
+    same = sum(row["verdict"] == "same" for row in members)
+    unknown = sum(row["verdict"] == "not_enough_data" for row in members)
+    if members:
+        typer.echo(
+            f"\n{same:,} other figures of hosts and resolvers are the same; of {unknown:,} there "
+            "is not enough data."
+        )
