@@ -18,8 +18,9 @@ _COLUMN, _PAGE = 290, 660
 _ROW: Final = 24
 _STATES: Final = ("pass", "fail", "no_target")
 _VERDICTS: Final = ("worse", "better", "same")
-#: From where on a share is drawn darker (%): 2 and 5 are the targets of http_429_pct.
-_STEPS: Final = (1e-9, 2, 5, 10, 25)
+#: Up to where a share has which name and shade (%): 2 and 5 are the targets of http_429_pct.
+_SHADES: Final = ((0.0, "none"), (2.0, "≤ 2 %"), (5.0, "≤ 5 %"), (10.0, "≤ 10 %"),
+                  (25.0, "≤ 25 %"), (float("inf"), "> 25 %"))  # fmt: skip
 _NAME_LIMIT: Final = 28
 _MANY_CELLS: Final = 200
 
@@ -130,7 +131,7 @@ def _when(point: Row) -> str:
 
 def _names() -> Spec:
     """Return a row for each name, in the order of the data."""
-    axis = {"title": None, "labelLimit": 240}
+    axis = {"title": None, "labelLimit": 260}
     return {"field": "name", "type": "nominal", "sort": None, "axis": axis}
 
 
@@ -151,7 +152,7 @@ def budgets(rows: Sequence[tuple[str, float, str]]) -> Spec:
         "field": "name",
         "type": "nominal",
         "sort": None,
-        "axis": {"title": None, "labelLimit": 240},
+        "axis": {"title": None, "labelLimit": 260},
     }
     x = {
         "field": "left", "type": "quantitative", "scale": {"domain": [-100, 130]},
@@ -160,7 +161,7 @@ def budgets(rows: Sequence[tuple[str, float, str]]) -> Spec:
     }  # fmt: skip
     colour = _by_state("state", _STATES)["color"]
     return {
-        "width": 380, "height": {"step": _ROW}, "data": values(bars),
+        "width": 260, "height": {"step": _ROW}, "data": values(bars),
         "layer": [
             {"mark": {"type": "bar", "height": 13}, "encoding": {"x": x, "y": y, "color": colour}},
             {
@@ -189,12 +190,12 @@ def intervals(rows: Sequence[Row], unit: str) -> Spec:
         "field": "name",
         "type": "nominal",
         "sort": None,
-        "axis": {"title": None, "labelLimit": 240},
+        "axis": {"title": None, "labelLimit": 260},
     }
     title = f"change against the runs before ({'points' if unit == '%' else unit})"
     state = _by_state("verdict", _VERDICTS)
     return {
-        "width": 380, "height": {"step": _ROW}, "data": values(shown),
+        "width": 260, "height": {"step": _ROW}, "data": values(shown),
         "layer": [
             {
                 "data": values([{"zero": 0}]),
@@ -226,7 +227,7 @@ def explained(rows: Sequence[Row]) -> Spec:
     y = _names()
     x = {"field": "share", "type": "quantitative", "axis": {"title": "% of the change explained"}}
     return {
-        "width": 380, "height": {"step": _ROW}, "data": values(bars),
+        "width": 260, "height": {"step": _ROW}, "data": values(bars),
         "mark": {"type": "bar", "height": 13, "color": "var(--bad)"}, "encoding": {"x": x, "y": y},
     }  # fmt: skip
 
@@ -259,7 +260,7 @@ def distribution(rows: Sequence[Row]) -> Spec:
         "legend": {"title": None, "symbolType": "square"},
     }  # fmt: skip
     return {
-        "width": 520, "height": 180, "data": values(shown),
+        "width": 440, "height": 180, "data": values(shown),
         "layer": [
             {
                 "transform": [{"filter": "datum.side == 'this run'"}],
@@ -295,7 +296,7 @@ def funnel(rows: Sequence[Row]) -> Spec:
         }  # fmt: skip
 
     return {
-        "width": 420, "height": {"step": _ROW}, "data": values(bars),
+        "width": 340, "height": {"step": _ROW}, "data": values(bars),
         "layer": [
             {
                 "mark": {"type": "bar", "height": 15, "color": "var(--pale)"},
@@ -324,7 +325,11 @@ def heat(rows: Sequence[Row], measure: str, title: str) -> Spec:
     cells = times(rows)
     hosts = list(dict.fromkeys(host(r) for r in sorted(rows, key=lambda r: r["place"])))
     shown = [
-        {"host": host(r), "at": stamp(r["cell_at"], r["cell_hours"]), "share": r[measure]}
+        {
+            "host": host(r),
+            "at": stamp(r["cell_at"], r["cell_hours"]),
+            "shade": next(name for most, name in _SHADES if r[measure] <= most),
+        }
         for r in rows
         if r[measure] is not None
     ]
@@ -345,14 +350,12 @@ def heat(rows: Sequence[Row], measure: str, title: str) -> Spec:
                 "axis": {"title": None, "ticks": False},
             },
             "color": {
-                "field": "share", "type": "quantitative",
-                "scale": {"type": "threshold", "domain": list(_STEPS),
-                          "range": [f"var(--h{step})" for step in range(len(_STEPS) + 1)]},
-                "legend": {"title": title, "type": "symbol", "symbolType": "square",
-                           "columns": 6},
+                "field": "shade", "type": "ordinal",
+                "scale": {"domain": [name for _, name in _SHADES],
+                          "range": [f"var(--h{step})" for step in range(len(_SHADES))]},
+                "legend": {"title": title, "symbolType": "square", "symbolStrokeWidth": 0},
             },
         },
-        "config": {},
     }  # fmt: skip
 
 
@@ -398,7 +401,7 @@ def openings(rows: Sequence[Row], until: datetime) -> Spec:
     y = {"field": "host", "type": "nominal", "sort": None, "axis": {"title": None}}
     axis = {"title": "UTC", "format": "%H:%M", "tickCount": 6}
     return {
-        "width": 480, "height": {"step": _ROW}, "data": values(shown),
+        "width": 440, "height": {"step": _ROW}, "data": values(shown),
         "layer": [
             {
                 "mark": {"type": "bar", "height": 14, "color": "var(--bad)"},

@@ -81,7 +81,7 @@ def _section(section: Section) -> Iterator[str]:
 def _table(table: Table) -> Iterator[str]:
     if not table.rows:
         return
-    yield _row([escaped(column.removesuffix("#")) for column in table.columns])
+    yield _row([escaped(column.rstrip("#~")) for column in table.columns])
     yield _row(["---:" if column.endswith("#") else "---" for column in table.columns])
     for row in table.rows[:_ROWS]:
         yield _row([escaped(cell) for cell in row])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from exporter.report_svg import draw
 from exporter.report_words import cards, headline, subtitle
 
 _TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
+_UNIT: Final = re.compile(r"(?<=\d) (?=%|×|(?:ms|s|h|d|MiB|points|UTC)\b)")
 #: What a report may weigh at most, so that it passes through mail (bytes).
 MOST_BYTES: Final = 3_000_000
 
@@ -47,6 +49,7 @@ def page(report: Report) -> str:
     engine = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
+        finalize=_kept_together,
         undefined=jinja2.StrictUndefined,
     )
     text = engine.get_template("report.html.j2").render(
@@ -67,6 +70,13 @@ def page(report: Report) -> str:
             "look back on fewer runs with --last"
         )
     return text
+
+
+def _kept_together(value: object) -> object:
+    """Return a text whose numbers do not part from their units at the end of a line."""
+    if type(value) is not str:  # what is markup already stays as it is
+        return value
+    return _UNIT.sub("\u00a0", value)
 
 
 def closing(report: Report) -> str:

@@ -37,7 +37,7 @@ class Table:
     """A table of texts.
 
     Attributes:
-        columns: names; a name that ends in `#` is of a column of numbers.
+        columns: names; one that ends in `#` is of numbers, in `~` of texts that stay in one line.
         rows: cells, as many as columns.
         is_cut: there were more rows.
     """
@@ -98,7 +98,7 @@ def _budgets(report: Report) -> Section:
         "that may miss the target within the window."
     )
     table = Table(
-        ["SLO", "target#", "window", "judged h#", "bad h#", "left#", "burn rates", "ran out (UTC)"],
+        ["SLO", "target#", "window", "judged#", "bad#", "left#", "burn rates", "ran out (UTC)~"],
         [
             [
                 name(b), target(b), f"{b['objective_pct']:g} % of {b['window_days']:g} d",
@@ -152,7 +152,7 @@ def _trend(series: Row, by: str) -> Figure:
     if missing := gaps(points, by):
         takeaway += f" {missing[:1].upper()}{missing[1:]}."
     table = Table(
-        [by, "value#", "sample#", "verdict"],
+        [by, "value#", "sample#", "verdict~"],
         [
             [
                 printable(p["period"]), value(p["value"], series["unit"]),
@@ -180,7 +180,7 @@ def _changes(report: Report) -> Section:
         "more than chance would make it."
     )
     table = Table(
-        ["SLI", "in the run#", "before#", "change", "verdict", "explained by"],
+        ["SLI", "in the run#", "before#", "change~", "verdict~", "explained by"],
         [
             [
                 name(r), value(r["value"], r["unit"]), value(r["baseline_value"], r["unit"]),
@@ -232,7 +232,7 @@ def _explained(row: Row, explained: Sequence[Row]) -> Figure:
             for e in explained
         ],
     )  # fmt: skip
-    return Figure(takeaway, charts.explained(explained), table)
+    return Figure(takeaway, charts.explained(explained), table, f"Who explains {name(row)}")
 
 
 def _who(row: Row) -> str:
@@ -244,7 +244,7 @@ def _who(row: Row) -> str:
 def _runs(report: Report) -> Section:
     slis = {s["slo"]: s["unit"] for s in report.slos if s["scope"] == "run"}
     table = Table(
-        ["run", "start (UTC)", "length#", "artifacts#", *(f"{slo}#" for slo in slis), "verdict"],
+        ["run", "start (UTC)~", "length#", "artifacts#", *(f"{slo}#" for slo in slis), "verdict~"],
         [
             [
                 printable(r["run_id"]), "–" if r["started_at"] is None else moment(r["started_at"]),
@@ -327,7 +327,7 @@ def _heat(report: Report) -> Section:
     )
     asked = [r for r in rows if r["network_requests"]]
     table = Table(
-        ["host", "from (UTC)", "network requests#", "429#", "429 %#", "errors#", "errors %#"],
+        ["host", "from (UTC)~", "network requests#", "429#", "429 %#", "errors#", "errors %#"],
         [
             [
                 charts.host(r), charts.stamp(r["cell_at"], hours), f"{r['network_requests']:,.0f}",
@@ -374,7 +374,7 @@ def _breakers(report: Report) -> Section:
     )
     until = report.run["last_event_at"] or report.as_of
     table = Table(
-        ["host", "scope", "opened (UTC)", "left open (UTC)", "seconds#"],
+        ["host", "scope", "opened (UTC)~", "left open (UTC)~", "seconds#"],
         [
             [
                 printable(str(r["host"] or "unknown")), str(r["scope"] or ""),

@@ -53,7 +53,7 @@ def draw(spec: Spec, label: str, number: int) -> str:
     whole = {
         "$schema": _SCHEMA,
         "config": _CONFIG,
-        "padding": {"left": 12, "right": 16, "top": 3, "bottom": 3},
+        "padding": {"left": 26, "right": 16, "top": 3, "bottom": 3},
     } | spec
     svg = str(vl_convert.vegalite_to_svg(whole, allowed_base_urls=[]))
     match = _ROOT.search(svg)

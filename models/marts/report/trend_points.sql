@@ -116,7 +116,7 @@ periods as (
 of_resolvers as (
 
     from resolver_slis
-    unpivot include nulls (amount for measure in (* exclude (run_id, resolver)))
+    unpivot (amount for measure in (* exclude (run_id, resolver)))
 
 ),
 
