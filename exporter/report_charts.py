@@ -341,7 +341,7 @@ def heat(rows: Sequence[Row], measure: str, title: str) -> Spec:
             "x": {
                 "field": "at", "type": "ordinal", "scale": {"domain": cells},
                 "axis": {
-                    "title": None, "labelAngle": 0, "labelOverlap": "greedy",
+                    "title": None, "labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 14,
                     "labelExpr": "slice(datum.value, 5)", "ticks": False,
                 },
             },

@@ -29,7 +29,7 @@ _CONFIG: Final[Spec] = {
     "legend": _TEXT
     | {
         "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "orient": "top",
-        "titleOrient": "left", "offset": 6, "labelLimit": 200,
+        "titleOrient": "top", "offset": 6, "labelLimit": 200,
     },
     "text": {"color": "var(--ink)", "fontSize": 11},
     "rule": {"color": "var(--soft)"},

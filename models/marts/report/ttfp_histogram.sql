@@ -54,8 +54,8 @@ final as (
     left join artifacts
         on
             timed.run_id = artifacts.run_id
-            and (bins.above_ms is null or artifacts.ttfp_ms > bins.above_ms)
-            and artifacts.ttfp_ms <= bins.up_to_ms
+            and (bins.above_ms is null or bins.above_ms < artifacts.ttfp_ms)
+            and bins.up_to_ms >= artifacts.ttfp_ms
     group by timed.run_id, bins.place, bins.above_ms, bins.up_to_ms
 
 )
