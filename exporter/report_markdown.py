@@ -9,7 +9,8 @@ from typing import Final
 from exporter.render_trends import gaps, met, sparkline
 from exporter.report_data import Report
 from exporter.report_page import closing
-from exporter.report_sections import Section, Table, sections
+from exporter.report_parts import Section, Table
+from exporter.report_sections import sections
 from exporter.report_words import MARK, cards, headline, name, subtitle, target, value
 
 _STATE: Final = {"good": "✓", "bad": "✗", "unknown": "–"}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from exporter import report_causes as causes
 from exporter import report_charts as charts
+from exporter import report_charts_time as over_time
 from exporter.errors import printable
-from exporter.render import amount
 from exporter.render_budget import left, moment
 from exporter.report_data import Report
-from exporter.report_svg import Spec
+from exporter.report_parts import NO_TABLE, TABLE_ROWS, Figure, Section, Table
 from exporter.report_words import (
     MARK,
     before,
@@ -28,59 +28,6 @@ from exporter.results import Row
 
 #: How many hosts, runs, rows … are shown of those that there may be any number of.
 _BUDGET_HOSTS: Final = 5
-_TABLE_ROWS: Final = 500
-_TIMELINE: Final = 300
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of texts.
-
-    Attributes:
-        columns: names; one that ends in `#` is of numbers, in `~` of texts that stay in one line.
-        rows: cells, as many as columns.
-        is_cut: there were more rows.
-    """
-
-    columns: list[str]
-    rows: list[list[str]]
-    is_cut: bool = False
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What there is to see.
-
-    Attributes:
-        takeaway: it in words: the caption, and what is read aloud.
-        spec: the chart; None where the table is all.
-        table: every value of the chart.
-        title: of the figure among others in its section; empty where it is alone.
-    """
-
-    takeaway: str
-    spec: Spec | None
-    table: Table
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report.
-
-    Attributes:
-        anchor: what a link in the page names.
-        title: its heading.
-        note: what is to be said before, or instead of, figures.
-        figures: what there is to see.
-        is_grid: the figures are small and stand side by side.
-    """
-
-    anchor: str
-    title: str
-    note: str
-    figures: list[Figure] = field(default_factory=list)
-    is_grid: bool = False
 
 
 def sections(report: Report) -> list[Section]:
@@ -161,7 +108,7 @@ def _trend(series: Row, by: str) -> Figure:
             for p in points
         ],
     )  # fmt: skip
-    spec = charts.trend(series) if any(p["value"] is not None for p in points) else None
+    spec = over_time.trend(series) if any(p["value"] is not None for p in points) else None
     return Figure(takeaway, spec, table, name(series))
 
 
@@ -186,9 +133,9 @@ def _changes(report: Report) -> Section:
                 name(r), value(r["value"], r["unit"]), value(r["baseline_value"], r["unit"]),
                 change(r), MARK[r["verdict"]], _who(r),
             ]
-            for r in [*own, *members][:_TABLE_ROWS]
+            for r in [*own, *members][:TABLE_ROWS]
         ],
-        is_cut=len(own) + len(members) > _TABLE_ROWS,
+        is_cut=len(own) + len(members) > TABLE_ROWS,
     )  # fmt: skip
     worse = [r for r in own if r["verdict"] == "worse"]
     compared = [r for r in own if r["change_low"] is not None]
@@ -203,17 +150,13 @@ def _changes(report: Report) -> Section:
         rows = [r for r in compared if r["unit"] == unit]
         words = takeaway if not figures else f"The same for SLIs in {unit}."
         figures.append(
-            Figure(words, charts.intervals(rows, unit), table if not figures else _none())
+            Figure(words, charts.intervals(rows, unit), table if not figures else NO_TABLE)
         )
     for row in worse:
         explained = explaining(row)
         if explained and explained[0]["share_of_change"] is not None:
             figures.append(_explained(row, explained))
     return Section("changes", "What changed, and who explains it", note, figures)
-
-
-def _none() -> Table:
-    return Table([], [])
 
 
 def _explained(row: Row, explained: Sequence[Row]) -> Figure:
@@ -260,162 +203,14 @@ def _runs(report: Report) -> Section:
     return Section("runs", "Runs compared", "", [Figure(takeaway, None, table)])
 
 
-def _ttfp(report: Report) -> Section:
-    rows, title = report.distribution, "Time to the first PDF"
-    mine = [r for r in rows if r["side"] == "this run"]
-    if not mine:
-        return Section("ttfp", title, "No artifact of the run has a first success.")
-    own = [s for s in report.slos if s["slo"].startswith("ttfp") and s["scope"] == "run"]
-    told = ", ".join(f"{s['slo']} {value(s['value'], s['unit'])} (target {target(s)})" for s in own)
-    by_place = {(r["side"], r["place"]): r for r in rows}
-    table = Table(
-        ["time", "this run#", "share#", "runs before#", "share#"],
-        [
-            [
-                charts.edges(r), f"{r['artifacts']:,}", value(r["share_pct"], "%"),
-                *_before(by_place.get(("runs before", r["place"]))),
-            ]
-            for r in mine
-        ],
-    )  # fmt: skip
-    most = max(mine, key=lambda r: r["artifacts"])
-    takeaway = f"Most artifacts ({value(most['share_pct'], '%')}): {charts.edges(most)}. {told}."
-    return Section("ttfp", title, "",
-                   [Figure(takeaway, charts.distribution(rows), table)])  # fmt: skip
-
-
-def _before(row: Row | None) -> tuple[str, str]:
-    if row is None:
-        return "no data", "no data"
-    return f"{row['artifacts']:,}", value(row["share_pct"], "%")
-
-
-def _funnel(report: Report) -> Section:
-    rows = report.funnel
-    if not rows:
-        return Section("resolvers", "Resolver funnel", "The run recorded no attempts: no data.")
-    best = max(rows, key=lambda r: r["artifacts_found"])
-    takeaway = (
-        f"{printable(best['resolver'])} finds most: {best['artifacts_found']:,} of the "
-        f"{best['artifacts_tried']:,} artifacts it is asked for."
-    )
-    table = Table(
-        ["resolver", "asked for#", "found first#", "found#", "passed on#", "attempts#"],
-        [
-            [
-                printable(r["resolver"]), f"{r['artifacts_tried']:,}", f"{r['artifacts_found']:,}",
-                amount(r["found_pct"], "%"), f"{r['artifacts_passed_on']:,}", f"{r['attempts']:,}",
-            ]
-            for r in rows[:_TABLE_ROWS]
-        ],
-        is_cut=len(rows) > _TABLE_ROWS,
-    )  # fmt: skip
-    note = "In the order in which they were asked; light: artifacts asked for, dark: found first."
-    return Section("resolvers", "Resolver funnel", note,
-                   [Figure(takeaway, charts.funnel(rows[:20]), table)])  # fmt: skip
-
-
-def _heat(report: Report) -> Section:
-    rows = report.heat
-    if not rows:
-        return Section("hosts", "Hosts over time", "No requests were recorded: no data.")
-    hours = rows[0]["cell_hours"]
-    cell = f"{hours / 24:g} d" if hours >= 24 else f"{hours:g} h"
-    note = (
-        f"Each cell is {cell}; where a host was not asked there is none. Hosts with most trouble "
-        "come first."
-    )
-    asked = [r for r in rows if r["network_requests"]]
-    table = Table(
-        ["host", "from (UTC)~", "network requests#", "429#", "429 %#", "errors#", "errors %#"],
-        [
-            [
-                charts.host(r), charts.stamp(r["cell_at"], hours), f"{r['network_requests']:,.0f}",
-                f"{r['http_429_requests']:,.0f}", amount(r["http_429_pct"], "%"),
-                f"{r['errors']:,.0f}", amount(r["error_pct"], "%"),
-            ]
-            for r in asked[:_TABLE_ROWS]
-        ],
-        is_cut=len(asked) > _TABLE_ROWS,
-    )  # fmt: skip
-    figures: list[Figure] = []
-    for measure, what, title in (
-        ("http_429_pct", "429", "429, % of network requests"),
-        ("error_pct", "5xx or no answer", "errors, % of network requests"),
-    ):
-        worst = max(asked, key=lambda r: r[measure] or 0.0, default=None)
-        takeaway = f"No host answered {what}."
-        if worst is not None and worst[measure]:
-            takeaway = (
-                f"Most {what}: {charts.host(worst)} with {amount(worst[measure], '%')} from "
-                f"{charts.stamp(worst['cell_at'], hours)} on."
-            )
-        spec = charts.heat(rows, measure, title)
-        figures.append(Figure(takeaway, spec, table if not figures else _none()))
-    return Section("hosts", "Hosts over time: 429 and errors", note, figures)
-
-
-def _breakers(report: Report) -> Section:
-    rows = report.openings
-    title = "Breakers"
-    if not rows:
-        watched = any(
-            s["slo"] == "breaker_opens_per_hour" and s["value"] is not None for s in report.slos
-        )
-        note = "No breaker opened in the run." if watched else "No breaker was recorded: no data."
-        return Section("breakers", title, note)
-    by_host: dict[str, list[Row]] = {}
-    for row in rows:
-        by_host.setdefault(str(row["host"] or "unknown"), []).append(row)
-    busiest = max(by_host, key=lambda h: len(by_host[h]))
-    takeaway = (
-        f"{count(len(rows), 'opening')} of {count(len(by_host), 'host')}; most often of "
-        f"{printable(busiest)}, {count(len(by_host[busiest]), 'time')}."
-    )
-    until = report.run["last_event_at"] or report.as_of
-    table = Table(
-        ["host", "scope", "opened (UTC)~", "left open (UTC)~", "seconds#"],
-        [
-            [
-                printable(str(r["host"] or "unknown")), str(r["scope"] or ""),
-                f"{r['opened_at']:%Y-%m-%d %H:%M:%S}",
-                "still open" if r["closed_at"] is None else f"{r['closed_at']:%Y-%m-%d %H:%M:%S}",
-                "–" if r["seconds_open"] is None else f"{r['seconds_open']:,.1f}",
-            ]
-            for r in rows[:_TABLE_ROWS]
-        ],
-        is_cut=len(rows) > _TABLE_ROWS,
-    )  # fmt: skip
-    return Section("breakers", title, "When they were open in the run.",
-                   [Figure(takeaway, charts.openings(rows[:_TIMELINE], until), table)])  # fmt: skip
-
-
-def _quality(report: Report) -> Section:
-    rejected = sum(q["amount"] for q in report.quality if q["kind"] == "row rejected")
-    others = [q for q in report.quality if q["kind"] != "row rejected"]
-    told = [f"{count(rejected, 'row')} could not be used"] + [
-        f"{count(q['amount'], q['kind'])}" for q in others
-    ]
-    told.append(f"{count(len(report.skipped), 'file')} skipped")
-    table = Table(
-        ["what", "where", "why", "how many#"],
-        [
-            [q["kind"], printable(q["subject"]), printable(q["reason"]), f"{q['amount']:,}"]
-            for q in report.quality
-        ]
-        + [["file skipped", printable(s.path), printable(s.reason), "1"] for s in report.skipped],
-    )
-    takeaway = f"{'; '.join(told)}."
-    return Section("quality", "Data quality", "What was recorded and is not in these numbers.",
-                   [Figure(takeaway, None, table)])  # fmt: skip
-
-
 _SECTIONS: Final[tuple[Callable[[Report], Section], ...]] = (
-    _budgets, _trends, _changes, _runs, _ttfp, _funnel, _heat, _breakers, _quality,
-)  # fmt: skip
-
-
-def figures(found: Sequence[Section]) -> Iterator[Figure]:
-    """Return all figures, one after another."""
-    for section in found:
-        yield from section.figures
+    _budgets,
+    _trends,
+    _changes,
+    _runs,
+    causes.ttfp,
+    causes.funnel,
+    causes.heat,
+    causes.breakers,
+    causes.quality,
+)
