@@ -229,6 +229,9 @@ class File:
                 f"no VACUUM: it would number the rows of {', '.join(renumbered)} anew "
                 "(give the table an INTEGER PRIMARY KEY)"
             )
+        elif whole and self.checkpoint()["is_busy"]:
+            # all of the file would be written to the log, which could not be brought in
+            problem = "no VACUUM: someone reads the file: try again when that is done"
         elif whole:
             self.connection.execute("vacuum")
         elif self._pragma("auto_vacuum") != 2:
@@ -244,7 +247,8 @@ class File:
                 if self._pragma("freelist_count") >= left:
                     break
                 time.sleep(max((time.monotonic() - began) * PAUSE_SHARE, PAUSE_S))
-        self.checkpoint()
+        if self.checkpoint()["is_busy"] and not problem:
+            problem = "not smaller yet: someone reads the file; the next archive makes it so"
         return {"problem": problem}
 
     def checkpoint(self) -> Answer:

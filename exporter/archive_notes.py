@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,6 +65,30 @@ def notes_of(connection: duckdb.DuckDBPyConnection, source: Source) -> list[Note
     except ENGINE_ERRORS:  # nothing was ever archived from it
         return []
     return [Note(str(run), str(archive), str(at)) for run, archive, at in rows]
+
+
+def archives_of(names: Sequence[str]) -> list[str]:
+    """Return where the named files say that their runs went: folders of archived runs, in order.
+
+    One that is not there is among them, so that whoever reads it says so; unless the run lies in an
+    archive that is named, to which it may have been moved.
+    """
+    from exporter import warehouse
+    from exporter.sources import attached, expand
+
+    paths = expand(names)[0]
+    files = [entry for entry in paths if not os.path.isdir(entry[0])]
+    named = {os.path.basename(path) for path, _ in paths if archived.is_archived_run(path)}
+    connection = warehouse.connect(("sqlite_scanner",))
+    notes: list[Note] = []
+    try:
+        for entry in files:  # one that cannot be read is told of where it is loaded
+            with attached(connection, [entry]) as probe:
+                notes += [note for source in probe.sources for note in notes_of(connection, source)]
+    finally:
+        connection.close()
+    folders = {archived.folder_of(Path(note.archive), note.run_id) for note in notes}
+    return sorted(str(folder) for folder in folders if folder.name not in named)
 
 
 def note_of(connection: duckdb.DuckDBPyConnection, source: Source, run_id: str) -> Note | None:

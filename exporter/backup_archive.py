@@ -81,21 +81,21 @@ class Manifest:
         """
         try:
             said = json.loads(written)
-            if int(said["format"]) > _FORMAT:
+            if _count(said["format"]) > _FORMAT:
                 raise DamagedError("it was made by a newer version: update this one")
             return cls(
                 source=_text(said["source"]),
                 created_at=datetime.fromisoformat(said["created_at"]).astimezone(UTC),
                 sums=Sums(
-                    int(said["sqlite_bytes"]),
+                    _count(said["sqlite_bytes"]),
                     _text(said["sqlite_sha256"]),
-                    int(said["compressed_bytes"]),
+                    _count(said["compressed_bytes"]),
                     _text(said["compressed_sha256"]),
                 ),
                 content=Content(
-                    {str(table): int(rows) for table, rows in said["rows"].items()},
-                    int(said["runs"]),
-                    int(said["schema_version"]),
+                    {_text(table): _count(rows) for table, rows in said["rows"].items()},
+                    _count(said["runs"]),
+                    _count(said["schema_version"]),
                 ),
                 tool_version=_text(said["tool_version"]),
             )
@@ -106,6 +106,12 @@ class Manifest:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} is no number of anything")
     return value
 
 

@@ -51,6 +51,12 @@ def is_archive(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def is_newer(archive: str, other: str) -> bool:
+    """Tell whether an archive is of the same file as another one, and not older."""
+    ours, theirs = _NAME.fullmatch(archive), _NAME.fullmatch(other)
+    return bool(ours and theirs and ours[1] == theirs[1] and ours[2] >= theirs[2])
+
+
 def stem(source: str) -> str:
     """Return what the names of a source's archives begin with."""
     # 255 bytes are the most that a file's name may have

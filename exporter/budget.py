@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from exporter import output
 from exporter.errors import UsageError
 from exporter.options import Format, OutputFormat, Project, Verbose, moment_of, named
 from exporter.progress import progress
@@ -65,7 +66,7 @@ def budget(
     targets = dict(map(_target, target or []))
     found = _read(named(db), moment, targets, project_dir, verbose)
     for skip in found.skipped:
-        typer.echo(f"skipped {skip.path}: {skip.reason}", err=True)
+        output.complain(f"skipped {skip.path}: {skip.reason}")
     if output_format is OutputFormat.json:
         from exporter.render import print_json
 

@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
-from exporter import direct, results
-from exporter.direct_find import Found
+from exporter import results
 from exporter.errors import TelemetryError, UsageError
 from exporter.query import published
 from exporter.results import BUDGET_MODELS, Row, rows
-from exporter.sources import Skipped
+
+if TYPE_CHECKING:
+    from exporter.direct_find import Found
+    from exporter.sources import Skipped
 
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S
@@ -121,6 +124,8 @@ def from_files(
         UsageError: a target is of an SLO that there is none of.
         TelemetryError: no source could be read, they hold no run, or a model failed.
     """
+    from exporter import direct
+
     since = window_start(compiled, as_of)
 
     def beside(found: Found, known: Sequence[Found]) -> Sequence[Found]:
@@ -133,8 +138,10 @@ def from_files(
 
 def window_start(compiled: Path, as_of: datetime | None) -> float:
     """Return when the longest window begins, with an hour to spare, Unix seconds."""
+    from exporter.direct import Models
+
     end = (as_of or utc(datetime.now(UTC))).replace(tzinfo=UTC).timestamp()
-    days = direct.Models(compiled.read_text()).seed_values("slo_targets", "window_days")
+    days = Models(compiled.read_text()).seed_values("slo_targets", "window_days")
     return end - max(map(float, days), default=0.0) * _DAY_S - _HOUR_S
 
 

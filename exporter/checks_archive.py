@@ -104,7 +104,8 @@ def _archive(
         found = f"{os.path.basename(folder)}: {of} and no manifest, so that nothing reads them"
         yield Finding("archive", "bad", found, _LEFT)
     if whole:
-        of = f"{plural(whole, 'run')}, whole by checksums and numbers of rows"
+        others = "" if whole == len(folders) and not unlisted else "the other "
+        of = f"{others}{plural(whole, 'run')}, whole by checksums and numbers of rows"
         yield good("archive", of)
     elif not folders and not unlisted:
         yield good("archive", "no runs")

@@ -206,10 +206,12 @@ def query(
 def export(
     out: Annotated[Path, typer.Option("--out", help="Folder for the Parquet files.")],
     db: Db = None,
+    output_format: Format = OutputFormat.text,
     project_dir: Project = None,
     verbose: Verbose = False,
 ) -> None:
     """Write raw tables and marts as Parquet. With --db, loads what is new and keeps to it."""
+    from exporter import render
     from exporter.export import export as write
 
     skipped = load_first(db, project_dir, verbose)
@@ -217,6 +219,10 @@ def export(
     with progress("writing", verbose) as (_, step):
         written = write(out, chosen, step)
     rows = sum(item.rows for item in written)
+    if output_format is OutputFormat.json:
+        tables = {item.name: item.rows for item in written}
+        render.print_json({"out": str(out), "rows": rows, "tables": tables})
+        raise typer.Exit(1 if skipped else 0)
     typer.echo(f"{len(written)} tables, {rows:,} rows, written to {out} and counted")
     raise typer.Exit(1 if skipped else 0)
 

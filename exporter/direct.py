@@ -14,7 +14,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 import duckdb
 
 from exporter import warehouse
-from exporter.archive_notes import note_of
+from exporter.archive_notes import note_of, notes_of
 from exporter.direct_find import (
     Found,
     NoSuchRun,
@@ -177,19 +177,67 @@ def _found(
     except (NoSuchRun, SourceError) as missing:
         if isinstance(missing, NoSuchRun) and skipped:
             missing = NoSuchRun(f"{missing}; not read: {skipped[0].path}: {skipped[0].reason}")
-        notes = [note for s in sources if (note := note_of(connection, s, run)) is not None]
-        if not notes:
-            raise missing from None
         try:
-            found = Found(notes[0].source(), run)
+            source = _noted(connection, sources, run)
         except SourceError as unread:
             raise NoSuchRun(str(unread)) from missing
-    runs = [found, *(beside(found, known) if beside is not None else ())]
+        if source is None or source.archived is None:
+            raise missing from None
+        found = Found(source, source.archived.run_id, _last_event_at(source))
+    runs = [found]
+    if beside is not None:
+        runs += _beside(connection, sources, found, known, beside)
     for each in runs:
         note = note_of(connection, each.source, each.run_id)
         if note is not None and not each.beside:
             each.beside.append(note.source())  # the file has but a part of the run
     return found, runs, len(runs) >= _MANY and len(runs) * _MANY_SHARE >= len(known)
+
+
+def _beside(
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[Source],
+    found: Found,
+    known: Sequence[Found],
+    beside: Beside,
+) -> Sequence[Found]:
+    """Choose what is read beside a run; among archived runs where the files have nothing to offer.
+
+    Raises:
+        NoSuchRun: a run was named that is in neither.
+    """
+    with suppress(NoSuchRun):
+        if others := beside(found, known):
+            return others
+    in_files = {run.run_id for run in known}
+    archived = []
+    for note in (note for source in sources for note in notes_of(connection, source)):
+        with suppress(SourceError):  # gone, so that it cannot be compared with
+            if note.run_id not in in_files:
+                source = note.source()
+                archived.append(Found(source, note.run_id, _last_event_at(source)))
+    latest_first = sorted(archived, key=lambda run: (run.latest, run.run_id), reverse=True)
+    return beside(found, [*known, *latest_first])
+
+
+def _noted(
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], run: str
+) -> Source | None:
+    """Return a run where the files say that it went; None where they say nothing.
+
+    Raises:
+        SourceError: it is not there, or damaged.
+    """
+    if run != "latest":
+        noted = [note for s in sources if (note := note_of(connection, s, run)) is not None]
+        return noted[0].source() if noted else None
+    runs = [note.source() for s in sources for note in notes_of(connection, s)]
+    return max(runs, key=_last_event_at, default=None)
+
+
+def _last_event_at(source: Source) -> float:
+    last = source.archived.last_event_at if source.archived is not None else None
+    return float("-inf") if last is None else last
 
 
 def runs_of(

@@ -115,10 +115,8 @@ def chosen(everything: Sequence[Found], sources: Sequence[Source], run: str) -> 
     for found in everything:
         if run in ("latest", found.run_id):
             return found
-    raise NoSuchRun(
-        f"run {run!r} is not in {_names(sources)} "
-        f"({len(everything)} runs; the latest is {everything[0].run_id!r})"
-    )
+    latest = f"; the latest is {everything[0].run_id!r}" if everything else ""
+    raise NoSuchRun(f"run {run!r} is not in {_names(sources)} ({len(everything)} runs{latest})")
 
 
 def _with_archives(found: Found, sources: Sequence[Source]) -> Found:

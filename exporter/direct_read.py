@@ -73,7 +73,7 @@ def reading(
             columns = _make_relation(connection, table, {*wanted.get(table, ()), "file_id"}, given)
             if is_whole:
                 for source in sources:
-                    ids = [found.run_id for found in runs if found.source is source]
+                    ids = [f.run_id for f in runs if f.source.file_id == source.file_id]
                     selects = partial(_selects_of_many, source, ids, table, columns=columns)
                     futures.append((table, readers.submit(source, table, selects, columns)))
                 continue

@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 def load(db: list[str], project_dir: Path | None, verbose: bool) -> Build:
     """Load and build what is new in the named sources; say what was skipped and what failed.
 
+    Runs that a named file says were archived are sources, too.
+
     Raises:
         TelemetryError: not one source could be read, or a model could not be built.
     """
     if not all(db):
         raise UsageError("--db is empty: name a file, a folder or a quoted glob")
-    from exporter import runner
+    from exporter import archive_notes, runner
     from exporter.paths import project_dir as find_project
 
     with progress("loading", verbose) as (say, step):
-        outcome = runner.build(db, find_project(project_dir), say, step, verbose)
+        names = [*db, *archive_notes.archives_of(db)]
+        outcome = runner.build(names, find_project(project_dir), say, step, verbose)
     for skip in outcome.report.skipped:
         output.complain(f"skipped {skip.path}: {skip.reason}")
     for failure in outcome.failed_tests:
@@ -42,12 +45,13 @@ def load_first(db: list[str] | None, project_dir: Path | None, verbose: bool) ->
 
 
 def runs_of(db: list[str], project_dir: Path | None, verbose: bool) -> dict[str, set[str]]:
-    """Return the runs that each of the named files holds."""
-    from exporter import direct
+    """Return the runs of each of the named files and archived runs, and of those they tell of."""
+    from exporter import archive_notes, direct
     from exporter.paths import project_dir as find_project
     from exporter.sources import expand
 
     with progress("compiling", verbose) as (say, _):
         compiled = direct.compiled(find_project(project_dir), say, verbose)
-    runs, _skipped = direct.runs_of(expand(db)[0], compiled)
+    paths = expand([*db, *archive_notes.archives_of(db)])[0]
+    runs, _skipped = direct.runs_of(paths, compiled)
     return {path: set(found) for path, found in runs.items()}

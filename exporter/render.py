@@ -158,15 +158,15 @@ def print_summary(summary: Summary, source: str) -> None:
 
 
 def _budget(row: Row | None) -> str:
-    """Say what was left of the error budget when the run ended."""
+    """Say what the run's own hours left of the error budget."""
     from exporter.render_budget import left, name, spent
 
     if row is None:
-        return "Error budget: no data: there is no hour with enough in it to be judged."
-    runs = "this run alone" if row["runs"] == 1 else f"{row['runs']:,} runs"
+        return "Error budget: no data: no hour of this run has enough in it to be judged."
     return (
-        f"Error budget, {row['window_days']:g} days of {runs}: least is left of {name(row)}, "
-        f"{left(row['budget_remaining_ratio'])}: {spent(row)}."
+        f"Error budget of this run's hours: least is left of {name(row)}, "
+        f"{left(row['budget_remaining_ratio'])}: {spent(row)}. Of all runs: "
+        "docstokg-telemetry budget"
     )
 
 

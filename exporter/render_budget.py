@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from exporter.render import amount, console_out, printable
+from exporter.errors import printable
+from exporter.render import amount, console_out
 from exporter.results import Row
 
 if TYPE_CHECKING:

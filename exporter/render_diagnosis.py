@@ -92,7 +92,7 @@ def _print_symptom(out: Any, symptom: Row, said: set[str]) -> None:
         out.print(_indented("no part of it got worse"))
     if causes:
         _heading(out, f"Causes, by {symptom['dimension']}")
-        out.print(_table([_cause(symptom, cause) for cause in causes]))
+        out.print(_table([*(_cause(symptom, cause) for cause in causes), *_rest(symptom, causes)]))
     for line in _other_dimensions(symptom):
         out.print(_indented(line, 4))
     if symptom["evidence"] and causes:
@@ -153,6 +153,18 @@ def _cause(symptom: Row, cause: Row) -> tuple[str, str]:
         _signed(cause["contribution"], symptom["measure_unit"]),
         f"{cause['sentence']}{explained}",
     )
+
+
+def _rest(symptom: Row, causes: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """Yield what the parts that are not shown add up to, so that a reader's sum comes out."""
+    parts = [row for row in symptom["contributions"] if row["dimension"] == symptom["dimension"]]
+    rest = sum(row["contribution"] for row in parts) - sum(row["contribution"] for row in causes)
+    others = len(parts) - len(causes)
+    if others > 0 and abs(rest) > 1e-9:
+        what = f"{others:,} other parts together" if others > 1 else "the other part"
+        if any(row["part"] == "allowance" for row in parts):
+            what += ", what the target allows among them"
+        yield _signed(rest, symptom["measure_unit"]), what
 
 
 def _offset(symptom: Row) -> str:

@@ -63,4 +63,6 @@ def _table(verdicts: Sequence[Row]) -> object:
 def _value(row: Row) -> str:
     """Say what was measured and what is needed."""
     value = "–" if row["value"] is None else f"{row['value']:,.4g}"
-    return f"{value} {row['unit']} (needs {row['comparator']} {row['threshold']:g})"
+    unit = row["unit"]
+    measured = f"{value} {unit}" if unit.startswith("%") else f"{unit}: {value}"
+    return f"{measured} (needs {row['comparator']} {row['threshold']:g})"

@@ -153,7 +153,10 @@ def _changed(report: Report) -> Card:
     worse = [row for row in own if row["verdict"] == "worse"]
     compared = [row for row in own if row["verdict"] != "not_enough_data"]
     if not compared:
-        missing = next((row["missing"] for row in own if row["missing"]), "nothing to compare")
+        reasons = [row["missing"] for row in own if row["missing"]]
+        missing = max(reasons, key=reasons.count, default="nothing to compare")
+        if not report.turned.baselines:
+            missing = before(report)
         return Card(question, "Not known", f"Not enough data: {missing}.", "unknown")
     if not worse:
         better = [name(row) for row in compared if row["verdict"] == "better"]

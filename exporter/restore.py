@@ -52,7 +52,7 @@ def restore(
     place, name = _split(origin)
     with progress("looking", verbose=False) as (_, step):
         with failing(f"read the backups in {place.where}"):
-            chosen = _choose(place, name, source or target.name, source is not None)
+            chosen, is_newest = _choose(place, name, source or target.name, source is not None)
         unpack_into(place, chosen, target, db, force, step)
     if output_format is OutputFormat.json:
         from exporter.render import print_json
@@ -69,6 +69,8 @@ def restore(
                 f"{place.where.rstrip('/')}/{chosen.archive}"
             )
         )
+
+    raise typer.Exit(0 if is_newest else 1)
 
 
 def amounts(manifest: Manifest) -> str:
@@ -144,14 +146,14 @@ def _split(origin: str) -> tuple[Store, str | None]:
     return store((folder or "/") if slash else "."), last
 
 
-def _choose(place: Store, name: str | None, source: str, is_told: bool) -> Backup:
-    """Return the backup that is meant.
+def _choose(place: Store, name: str | None, source: str, is_told: bool) -> tuple[Backup, bool]:
+    """Return the backup that is meant, and whether none that is newer had to be passed over.
 
     Raises:
         TelemetryError: there is none, it is not complete, or it is not clear which.
     """
     from exporter.backup_archive import Manifest
-    from exporter.backups import Backup, find, manifest_name
+    from exporter.backups import Backup, find, is_newer, manifest_name
 
     if name is not None:
         try:
@@ -162,7 +164,7 @@ def _choose(place: Store, name: str | None, source: str, is_told: bool) -> Backu
                 "name another one"
             ) from None
         try:
-            return Backup(name, Manifest.of(written))
+            return Backup(name, Manifest.of(written)), True
         except TelemetryError as error:
             raise TelemetryError(f"{name}: {error}: name another backup") from None
     found = find(place)
@@ -171,7 +173,8 @@ def _choose(place: Store, name: str | None, source: str, is_told: bool) -> Backu
     for archive, reason in found.damaged.items():
         output.complain(f"skipped {archive}: {reason}")
     if of_source or (len(sources) == 1 and not is_told):
-        return (of_source or found.complete)[0]
+        chosen = (of_source or found.complete)[0]
+        return chosen, not any(is_newer(archive, chosen.archive) for archive in found.damaged)
     if not sources:
         raise TelemetryError(f"{place.where} holds no complete backup: name another place")
     known = ", ".join(sources[:5])

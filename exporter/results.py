@@ -71,9 +71,8 @@ class Summary:
         hosts: its rows of host_traffic, busiest first.
         rejected_rows: rows of the run that could not be used.
         dropped_events: events that its recorder dropped; None where no recorder says.
-        budget: the row of slo_budgets that has least left when the run ended, roles included; None
-            where no hour could be judged. It is of the runs that the marts hold: straight from a
-            file, of this run alone.
+        budget: the row of slo_budgets, over the hours of this run alone, that had least left when
+            the run ended, roles included; None where no hour could be judged.
     """
 
     run: Row
@@ -163,19 +162,25 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
             "where run_id = ?",
             run_id,
         )[0]["dropped"],
-        budget=_least_budget(connection, runs[0]["last_event_at"]),
+        budget=_least_budget(connection, run_id, runs[0]["last_event_at"]),
     )
 
 
-def _least_budget(connection: duckdb.DuckDBPyConnection, ended: datetime | None) -> Row | None:
-    """Return the budget that has least left when a run ended, of those that can fail a run."""
+def _least_budget(
+    connection: duckdb.DuckDBPyConnection, run_id: str, ended: datetime | None
+) -> Row | None:
+    """Return the budget of a run's own hours that has least left, of those that can fail a run.
+
+    Straight from a file nothing else is read, and what a warehouse says of a run is the same.
+    """
     if ended is None:
         return None
     ask_as_of(connection, ended + timedelta(microseconds=1))  # the last event counts
+    connection.execute("set variable chosen_runs = [?]", [run_id])
     try:
         found = rows(
             connection,
-            "select slo, scope, subject, as_of, objective_pct, window_days, runs, slices_judged, "
+            "select slo, scope, subject, as_of, objective_pct, window_days, slices_judged, "
             "slices_bad, slices_allowed, budget_remaining_ratio, ran_out_at "
             "from lake.marts.slo_budgets where scope <> 'run_host' and slices_judged > 0 "
             "order by budget_remaining_ratio, event_budget_remaining_ratio nulls last, slo, scope, "
@@ -184,7 +189,8 @@ def _least_budget(connection: duckdb.DuckDBPyConnection, ended: datetime | None)
     except duckdb.CatalogException:  # a warehouse that models without budgets built
         return None
     finally:
-        connection.execute("reset variable as_of")
+        for variable in ("as_of", "chosen_runs"):
+            connection.execute(f"reset variable {variable}")
     return found[0] if found else None
 
 

@@ -25,6 +25,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 ROOT = Path(__file__).resolve().parents[2]
 Tool = Callable[..., "subprocess.CompletedProcess[str]"]
 _COMPILE = "from pathlib import Path; from exporter import direct; direct.compiled(Path(), print)"
+_BUILD = """
+from pathlib import Path
+from exporter import runner
+assert runner.build([], Path().resolve(), print, lambda *done: None).published
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the compiled models and the parsed project, made once for all workers."""
+    """A warehouse without telemetry and the compiled models, made once for all workers."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
@@ -43,11 +48,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not folder.exists():
             making = shared / "making"
             environ = os.environ | {"DOCSTOKG_WAREHOUSE": str(making)}
-            commands = [
-                [sys.executable, "-c", _COMPILE],
-                [Path(sys.executable).parent / "dbt", "parse", "--target-path", making / "target",
-                 "--log-path", making / "logs"],
-            ]  # fmt: skip
+            commands = [[sys.executable, "-c", code] for code in (_COMPILE, _BUILD)]
             processes = [subprocess.Popen(c, cwd=ROOT, env=environ) for c in commands]
             assert [process.wait() for process in processes] == [0, 0]
             making.rename(folder)
@@ -64,12 +65,17 @@ def compiled(prepared: Path) -> Path:
 @pytest.fixture(scope="session")
 def parsed(prepared: Path) -> Path:
     """What dbt keeps of a parsed project, so that not each test's first build parses it anew."""
-    return prepared / "target" / "partial_parse.msgpack"
+    return prepared / "dbt" / "target" / "partial_parse.msgpack"
 
 
 @pytest.fixture
-def tool(tmp_path: Path, compiled: Path, parsed: Path) -> Tool:
-    """Run docstokg-telemetry as its users do, in a warehouse of the test's own."""
+def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path) -> Tool:
+    """Run docstokg-telemetry as its users do, in a warehouse of the test's own.
+
+    The warehouse is made by the first run, as a copy of one without telemetry: to build all models
+    from nothing each time would take the suite minutes. Tests of a first build set
+    DOCSTOKG_WAREHOUSE to another folder.
+    """
     warehouse = tmp_path / "warehouse"
     for folder, kept in (("compiled", compiled), ("dbt/target", parsed)):
         (warehouse / folder).mkdir(parents=True)
@@ -79,6 +85,8 @@ def tool(tmp_path: Path, compiled: Path, parsed: Path) -> Tool:
     environ["PYTHONFAULTHANDLER"] = "1"  # where it was, should a native library ever crash
 
     def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
+        if arguments[0] == "run" and not extra and not (warehouse / "catalog.sqlite").exists():
+            shutil.copytree(prepared, warehouse, dirs_exist_ok=True)
         return subprocess.run(
             [sys.executable, "-m", "exporter", *map(str, arguments)],
             env=environ | extra,

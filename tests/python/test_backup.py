@@ -351,20 +351,21 @@ def damage(archive: Path, how: str) -> str:
     if how == "not json":
         Path(f"{archive}.json").write_text("{")
         return "its manifest is damaged"
-    wrong = {"rows": {"http_events": 1}, "sqlite_bytes": 4096, "source": 5}
+    wrong = {"rows": {"http_events": 1}, "sqlite_bytes": 4096, "source": 5, "runs": -1}
     said[how] = wrong.get(how, "00")
     Path(f"{archive}.json").write_text(json.dumps(said))
     return {
         "rows": "its rows are not those of its manifest",
         "sqlite_bytes": "it holds more than its manifest says",
         "source": "its manifest is damaged",
+        "runs": "its manifest is damaged",
         "sqlite_sha256": "the unpacked file's checksum is wrong",
         "compressed_sha256": "the archive's checksum is wrong",
     }[how]
 
 
 HOW = ["cut", "longer", "changed", "no manifest", "no archive", "not json", "rows", "sqlite_bytes",
-       "source", "sqlite_sha256", "compressed_sha256"]  # fmt: skip
+       "source", "runs", "sqlite_sha256", "compressed_sha256"]  # fmt: skip
 
 
 def test_a_damaged_backup_changes_nothing(tool: Tool, tmp_path: Path) -> None:
@@ -403,7 +404,7 @@ def test_the_newest_complete_one_is_taken_and_the_others_named(tool: Tool, tmp_p
     Path(f"{made[2][1]}.json").unlink()
     damage(made[1][1], "cut")
     done = tool("restore", "--from", "out", "--db", "back.sqlite3")
-    assert done.returncode == 0
+    assert done.returncode == 1  # done, and a newer one was passed over
     assert done.stdout.endswith(f"/{made[0][1].name}\n")
     assert done.stderr.startswith(f"skipped {made[1][1].name}: its archive has ")
     damage(made[0][1], "cut")

@@ -156,13 +156,27 @@ def test_files_and_warehouse_say_the_same(compiled: Path, month: Path) -> None:
 def test_a_summary_says_what_its_run_left(tool: Tool, month: Path) -> None:
     done = tool("summary", "--db", month, "--run", "r3")
     assert (
-        "Error budget, 28 days of this run alone: least is left of yield_pct, -9,900 %: 1 of 1 "
-        "judged hours missed the target, where 0.01 may.\n"
+        "Error budget of this run's hours: least is left of yield_pct, -9,900 %: 1 of 1 judged "
+        "hours missed the target, where 0.01 may. Of all runs: docstokg-telemetry budget\n"
     ) in done.stdout
     done = tool("summary", "--db", month, "--run", "r2", "--output-format", "json")
     found = json.loads(done.stdout)["error_budget"]
     assert found["as_of"].startswith("2025-10-09T10:53:")
-    assert (found["runs"], found["slices_judged"], found["budget_remaining_ratio"]) == (1, 1, 1.0)
+    assert (found["slices_judged"], found["budget_remaining_ratio"]) == (1, 1.0)
+
+
+def test_a_run_is_told_the_same_from_file_and_warehouse(compiled: Path, month: Path) -> None:
+    with loaded(month, compiled) as connection:
+        direct.Models(compiled.read_text()).build(connection, results.SUMMARY_MODELS)
+        theirs = results.summary(connection, "r3")
+        # what was asked of one run is forgotten
+        assert connection.execute(
+            "select count(distinct run_id) from lake.marts.slo_slice_verdicts"
+        ).fetchone() == (10,)
+    with direct.opened([str(month)], "r3", compiled, results.SUMMARY_MODELS) as found:
+        ours = results.summary(found.connection, "r3")
+    assert ours.as_json() == theirs.as_json()
+    assert ours.budget and ours.budget["slices_judged"] == 1
 
 
 def of_budgets(collected: samples.Collected) -> dict[str, float]:

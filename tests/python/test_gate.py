@@ -91,6 +91,8 @@ def test_phases_pass_fail_and_say_what_nobody_measured(tool: Tool, tmp_path: Pat
         "dashboards": "not_measured",
     }
     assert code == 1 and all(row["remedy"] for row in found.values())
+    assert found["capture"]["remedy"].startswith("see why those runs recorded nothing")
+    assert found["alerts_loaded"]["remedy"].startswith("name the Prometheus")
     assert found["capture"]["evidence"] == "20 of 21 runs have telemetry; without: never-recorded"
     assert found["slo_violations"]["value"] == 5  # runs of one length
     # no run of the last day: nothing is said of them, and nothing passes by that

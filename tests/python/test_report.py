@@ -26,7 +26,7 @@ from .support.browser import browsing
 from .support.runs import START, Tool, record
 
 DAY = 86_400
-HOSTILE = "<img src=x onerror=alert(1)>|[x](javascript:1)\n# `*no*` https://evil.example/?q=1"
+HOSTILE = "<img src=x onerror=alert(1)>|[x](javascript:1)\n# `*no*` www.evil.example"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def month_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two weeks, on whose last days a host answers 429."""
     path = tmp_path_factory.mktemp("month") / "m.sqlite3"
-    history.generate(path, datetime(2025, 11, 3), days=14, bad_days=4, artifacts=80)
+    history.generate(path, datetime(2025, 11, 3), days=14, bad_days=4, artifacts=80, seed=8)
     return path
 
 
@@ -167,7 +167,7 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     assert "1 of 3 judged hours missed the target, where 0.03 may" in text
     # 95, 50 and 100 % before: 50 % is no more than such runs differ by
     assert "| ✓ Nothing | 2 SLIs compared with 3 runs before it. |" in text
-    assert "| yield\\_pct | 50.00 % | 88.00 % | \\-38.00 points (" in text
+    assert "| yield\\_pct | 50.00 % | 88.00 % | \\-38.00 points \\(95 %: " in text
     assert "| row rejected |" not in text and "0 rows could not be used; 0 files skipped" in text
     out = tmp_path / "report.html"
     out.write_text("the one before")
@@ -192,7 +192,7 @@ def test_names_are_only_text(hostile: Report) -> None:
     assert hostile.run["run_id"] == HOSTILE and "onerror" in hostile.funnel[0]["resolver"]
     assert "<img" not in html and "&lt;img src=x onerror=alert(1)&gt;" in html
     for line in text.splitlines():
-        assert "<img" not in line and "[x](" not in line and "https://evil" not in line
+        assert "<img" not in line and "[x](" not in line and "www.evil" not in line
     assert "\n# `" not in text and "\\[x\\]\\(javascript:1\\)" in text
     assert escaped("a|b\n#c") == "a\\|b \\#c"
     # no run before it, nothing to compare with, no yield: said in words, and no chart of nothing

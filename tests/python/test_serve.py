@@ -383,8 +383,13 @@ def test_killed_in_the_middle_of_a_refresh(tool: Tool, tmp_path: Path) -> None:
             exporter.process.wait()
     with serving(tmp_path, "--db", db, *QUICK) as exporter:
         eventually(lambda: exporter.value("docstokg_run_requests_total", run_id="run") == 44)
+    # within the window of error budgets, which the warehouse tells of too
+    record(db, "new", start=time.time() - 60)
     assert tool("run", "--db", db).returncode == 0
-    assert tool("metrics").stdout.count('docstokg_run_requests_total{run_id="run"} 44.0') == 1
+    told = tool("metrics", "--run", "run").stdout
+    assert told.count('docstokg_run_requests_total{run_id="run"} 44.0') == 1
+    assert 'docstokg_slo_error_budget_remaining_ratio{slo="yield_pct"} 1.0' in told
+    assert 'docstokg_slo_burn_rate{slo="yield_pct",window="6h"} 0.0' in told
 
 
 def test_tls_and_passwords(tool: Tool, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ measured as (
 
 ),
 
-final as (
+judged as (
 
     select
         criteria.phase,
@@ -60,8 +60,18 @@ final as (
         criteria.is_required,
         measured.evidence,
         criteria.remedy,
+        criteria.how_to_measure,
     from criteria
     left join measured on criteria.criterion = measured.criterion
+
+),
+
+final as (
+
+    select
+        * exclude (remedy, how_to_measure),
+        if(status = 'not_measured', how_to_measure, remedy) as remedy,
+    from judged
 
 )
 

@@ -30,21 +30,33 @@ budgets as (
 
 ),
 
+-- what no window can hold is left out before the windows are joined
+recent as (
+
+    select
+        verdicts.*,
+        moment.as_of,
+    from verdicts
+    cross join moment
+    where
+        verdicts.hour_at < moment.as_of
+        and verdicts.hour_at + to_hours(1)
+        > moment.as_of - to_hours((select max(windows.window_hours) from windows))
+
+),
+
 counted as (
 
     select
-        verdicts.slo,
-        verdicts.scope,
-        verdicts.subject,
+        recent.slo,
+        recent.scope,
+        recent.subject,
         windows.window_hours,
         count(*) as slices_judged,
-        count(*) filter (verdicts.status = 'bad') as slices_bad,
-    from verdicts
-    cross join moment
+        count(*) filter (recent.status = 'bad') as slices_bad,
+    from recent
     inner join windows
-        on
-            verdicts.hour_at < moment.as_of
-            and verdicts.hour_at + to_hours(1) > moment.as_of - to_hours(windows.window_hours)
+        on recent.hour_at + to_hours(1) > recent.as_of - to_hours(windows.window_hours)
     group by all
 
 ),

@@ -5,6 +5,7 @@ with slices as (
         -- a target that is asked for instead of the seed's: "what if it were 90?"
         coalesce(getvariable('asked_targets')[slo], target)::double as asked_target,
     from {{ ref('slo_slices') }}
+    where list_contains({{ asked('chosen_runs', 'varchar[]', '[run_id]') }}, run_id)
 
 ),
 
