@@ -328,6 +328,7 @@ def _summarise(
 ) -> tuple[Summary, str]:
     """Read a run's summary from its file; from the warehouse if no file is named or has it."""
     from exporter import direct, results
+    from exporter.comparison import with_regressions
     from exporter.direct_find import NoSuchRun
     from exporter.paths import project_dir as find_project
     from exporter.query import published
@@ -339,16 +340,17 @@ def _summarise(
             with direct.opened(names, run, compiled, results.SUMMARY_MODELS) as found:
                 for skip in found.skipped:
                     output.complain(f"skipped {skip.path}: {skip.reason}")
-                return results.summary(found.connection, found.run_id), found.path
+                return with_regressions(results.summary(found.connection, found.run_id)), found.path
         except NoSuchRun as missing:
             try:
                 with published() as connection:
-                    return results.summary(connection, run), "the warehouse"
+                    found_there = results.summary(connection, run)
+                    return with_regressions(found_there, connection), "the warehouse"
             except TelemetryError:
                 raise missing from None
     with published() as connection:
         run = results.latest_run(connection) if run == "latest" else run
-        return results.summary(connection, run), "the warehouse"
+        return with_regressions(results.summary(connection, run), connection), "the warehouse"
 
 
 def _fail(message: str, code: int = 2) -> None:

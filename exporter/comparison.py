@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +12,9 @@ import duckdb
 from exporter import diagnosis, direct, results
 from exporter.direct_find import Found, NoSuchRun, chosen
 from exporter.errors import TelemetryError, UsageError
+from exporter.raw_schema import TELEMETRY
 from exporter.raw_sql import literal
-from exporter.results import DIAGNOSIS_MODELS, REGRESSION_MODELS, Row, rows
+from exporter.results import DIAGNOSIS_MODELS, REGRESSION_MODELS, Row, Summary, rows
 from exporter.sources import Skipped
 
 #: A word for the runs that had ended before, as regression_baselines has them.
@@ -24,6 +25,8 @@ VIEW: Final = "regression_explanations"
 _NAMED: Final = 5
 _KEY: Final = ("slo", "scope", "subject")
 _OF_RUNS: Final = ("run", "run_role")
+#: Counts of a run's rows, in run_inventory, by which it is known whether all of them are loaded.
+_COUNTED: Final = tuple(table for table in TELEMETRY if table != "run_summary")
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,50 @@ def ask(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
     connection.execute("set variable chosen_runs = ?::varchar[]", [[run_id]])
 
 
+def with_regressions(
+    summary: Summary, connection: duckdb.DuckDBPyConnection | None = None
+) -> Summary:
+    """Return a summary with the run's rows of regressions, against the runs before it.
+
+    Args:
+        summary: of a run.
+        connection: the warehouse that it was read from. Without one, where a file told it, the
+            warehouse is asked for what it knows of the runs before: nothing, unless it has loaded
+            as many rows of the run as the file has.
+    """
+    if connection is not None:
+        return replace(summary, regressions=_regressions(connection, summary.run["run_id"]))
+    from exporter.query import published
+
+    try:
+        with published() as lake:
+            (loaded,) = rows(
+                lake,
+                "select * from lake.marts.run_inventory where run_id = ?",
+                summary.run["run_id"],
+            ) or [{}]
+            if any(loaded.get(table) != summary.run[table] for table in _COUNTED):
+                return summary
+            return with_regressions(summary, lake)
+    except TelemetryError:
+        return summary
+
+
+def _regressions(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Row] | None:
+    """Return a run's rows of itself and its roles; None from models that knew no regressions."""
+    ask(connection, run_id)
+    try:
+        return rows(
+            connection,
+            "select * from lake.marts.regressions where run_id = ? and scope in (?, ?) "
+            "order by scope, slo, subject",
+            run_id,
+            *_OF_RUNS,
+        )
+    except duckdb.CatalogException:
+        return None
+
+
 def from_warehouse(old: str, new: str, project: Path | None) -> Comparison:
     """Compare runs that the warehouse holds.
 
@@ -132,8 +179,9 @@ def from_warehouse(old: str, new: str, project: Path | None) -> Comparison:
     from exporter.chosen_runs import current
 
     with current(project) as connection:
-        names = [results.latest_run(connection) if n == LATEST else n for n in (old, new)]
-        return compare(connection, *names, "the warehouse")
+        latest = results.latest_run(connection)
+        meant, run = (latest if name == LATEST else name for name in (old, new))
+        return compare(connection, meant, run, "the warehouse")
 
 
 def from_files(names: Sequence[str], old: str, new: str, compiled: Path) -> Comparison:

@@ -147,6 +147,9 @@ def print_summary(summary: Summary, source: str) -> None:
         )
     console.print(Text(_budget(summary.budget), style="dim"), soft_wrap=True)
     _print_worst_hosts(console, summary)
+    from exporter.render_comparison import against_before
+
+    console.print(Text("\n".join(against_before(summary.regressions))), soft_wrap=True)
     if summary.rejected_rows:
         console.print(
             Text(

@@ -50,6 +50,28 @@ def verdict(sli: Row) -> str:
     )
 
 
+def against_before(rows: Sequence[Row] | None) -> list[str]:
+    """Say which SLIs changed against the runs before, or that none did.
+
+    Args:
+        rows: of regressions, of one run and its roles; None where they are not known.
+    """
+    if rows is None:
+        return ["Not held against the runs before it: docstokg-telemetry compare does that."]
+    before = max((len(row["baseline_run_ids"]) for row in rows), default=0)
+    if before == 0:
+        return ["No run had ended before it to hold it against."]
+    judged = [row for row in rows if row["verdict"] != "not_enough_data"]
+    told = f"Against the {before} runs before" if before > 1 else "Against the run before"
+    changed = [row for row in judged if row["verdict"] != "same"]
+    lines = [f"{told}: {verdict(row)}" for row in changed]
+    if not judged:
+        return [f"{told}: not enough data"]
+    if not any(row["verdict"] == "worse" for row in changed):
+        lines.append(f"{told}: nothing is worse, of {len(judged)} SLIs with enough data")
+    return lines
+
+
 def signed(value: float, unit: str) -> str:
     """Return a change with its sign; of percentages in points."""
     text = f"{abs(value):,.2f} points" if unit == "%" else amount(abs(value), unit)

@@ -73,6 +73,8 @@ class Summary:
         dropped_events: events that its recorder dropped; None where no recorder says.
         budget: the row of slo_budgets, over the hours of this run alone, that had least left when
             the run ended, roles included; None where no hour could be judged.
+        regressions: its rows of regressions, of itself and its roles; None where they are not
+            known.
     """
 
     run: Row
@@ -83,6 +85,7 @@ class Summary:
     rejected_rows: int
     dropped_events: int | None
     budget: Row | None
+    regressions: list[Row] | None = None
 
     @property
     def passed(self) -> bool:
@@ -109,6 +112,7 @@ class Summary:
                 for name, value in self.budget.items()
             },
             "slos": [{key: slo[key] for key in (*keys, *extra)} for slo in self.slos],
+            "regressions": self.regressions,
         }
 
 

@@ -1,5 +1,7 @@
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
 
+{%- set kept = var('regression_kept_values') -%}
+
 with artifacts as (
 
     select * from {{ ref('int_artifact_ttfp') }}
@@ -83,11 +85,11 @@ final as (
         measure,
         observations,
         if(
-            observations <= {{ var('regression_kept_values') }},
+            observations <= {{ kept }},
             amounts,
             [
-                amounts[1 + round(place * (observations - 1) / ({{ var('regression_kept_values') }} - 1))::bigint]
-                for place in range({{ var('regression_kept_values') }})
+                amounts[1 + round(place * (observations - 1) / ({{ kept }} - 1))::bigint]
+                for place in range({{ kept }})
             ]
         ) as amounts,
     from ordered

@@ -74,6 +74,15 @@ def test_run_then_everything_from_the_warehouse(tool: Tool, tmp_path: Path) -> N
         lake = tool("summary", "--run", run_id, "--output-format", "json")
         assert json.loads(direct.stdout) == json.loads(lake.stdout)
         assert direct.returncode == lake.returncode
+    # so do runs compared
+    told = tool("summary", "--run", "second").stdout
+    assert "Against the run before: worse yield_pct 50.00 % (was 95.00 %, -45.00 points" in told
+    assert "No run had ended before it" in tool("summary", "--run", "first").stdout
+    lake = tool("compare", "first", "latest", "--output-format", "json")
+    direct = tool("compare", "baseline", "second", "--db", db, "--output-format", "json")
+    answers = [json.loads(done.stdout) for done in (lake, direct)]
+    assert [answer["baseline_run_ids"] for answer in answers] == [["first"], ["first"]]
+    assert answers[0]["slis"] == answers[1]["slis"]
     # the guide's own query
     done = tool(
         "query", "--db", db, "--format", "csv", "--query",
@@ -88,6 +97,7 @@ def test_run_then_everything_from_the_warehouse(tool: Tool, tmp_path: Path) -> N
     tool("run", "--db", tmp_path / "copy")
     assert loaded_counts(tool) == counts(db)
     record(db, "third", start=START + 2000)
+    assert "Not held against the runs before it" in tool("summary", "--db", db).stdout
     assert tool("run", "--db", db).returncode == 0
     assert loaded_counts(tool) == counts(db)
     done = tool("export", "--out", "out", "--db", db)

@@ -94,115 +94,103 @@ sides as (
 sized as (
 
     select
-        run_id,
-        scope,
-        subject,
-        measure,
-        is_now,
-        count(*) as runs,
-        any_value(of_run_id) as of_run_id,
-        sum(observations) as observations,
-        -- of observations that were left out, the rank is not sure
-        max(if(observations > len(amounts), 2 / len(amounts), 0)) as doubt,
+        *,
+        sum(observations) over side as observations_of_side,
+        sum(len(amounts)) over side as kept_of_side,
+        min(len(amounts)) filter (observations > len(amounts)) over side as thinned_to,
+        count(*) over side as runs,
     from sides
-    group by run_id, scope, subject, measure, is_now
+    window side as (partition by run_id, scope, subject, measure, is_now)
 
 ),
 
-points as (
-
-    select
-        run_id,
-        scope,
-        subject,
-        measure,
-        is_now,
-        of_run_id,
-        observations / len(amounts) as weight,
-        unnest(amounts) as amount,
-    from sides
-
-),
-
-ordered as (
+-- where observations were left out, each run takes as many places as its part of them all
+weighed as (
 
     select
         *,
-        sum(weight) over (
-            partition by run_id, scope, subject, measure, is_now
-            order by amount rows unbounded preceding
-        ) as reached,
-    from points
+        if(
+            thinned_to is null,
+            len(amounts),
+            greatest(2, round(kept_of_side * observations / observations_of_side))
+        )::bigint as places,
+    from sized
+
+),
+
+pooled as (
+
+    select
+        run_id,
+        scope,
+        subject,
+        measure,
+        is_now,
+        any_value(of_run_id) as of_run_id,
+        any_value(runs) as runs,
+        any_value(observations_of_side) as observations,
+        -- the rank of what is left is not sure: from leaving out, and from taking places
+        any_value(coalesce(2 / thinned_to + runs / kept_of_side, 0)) as doubt,
+        list_sort(flatten(list(
+            if(
+                places = len(amounts),
+                amounts,
+                [
+                    amounts[1 + round(place * (len(amounts) - 1) / (places - 1))::bigint]
+                    for place in range(places)
+                ]
+            )
+        ))) as amounts,
+    from weighed
+    group by run_id, scope, subject, measure, is_now
 
 ),
 
 asked as (
 
     select
-        sized.*,
+        pooled.*,
         slos.slo,
         slos.quantile,
-    from sized
-    inner join slos on sized.measure = slos.measure
+        -- the first observation by which that part of them is reached
+        pooled.amounts[ceil(slos.quantile * len(pooled.amounts) - 1e-6)::bigint] as reached,
+    from pooled
+    inner join slos on pooled.measure = slos.measure
 
 ),
 
--- the first observation by which that part of them is reached
-pooled as (
+-- which part of each run before is below what half, or 95 %, of all of them are below
+shares as (
 
     select
         asked.run_id,
         asked.scope,
         asked.subject,
         asked.slo,
-        asked.measure,
-        min(ordered.amount) as amount,
+        sides.observations,
+        len(list_filter(sides.amounts, lambda amount: amount <= asked.reached))
+        / len(sides.amounts) as share,
     from asked
-    inner join ordered
+    inner join sides
         on
-            asked.run_id = ordered.run_id
-            and asked.scope = ordered.scope
-            and asked.subject is not distinct from ordered.subject
-            and asked.measure = ordered.measure
-            and asked.is_now = ordered.is_now
+            asked.run_id = sides.run_id
+            and asked.scope = sides.scope
+            and asked.subject is not distinct from sides.subject
+            and asked.measure = sides.measure
     where
-        not asked.is_now
-        and ordered.reached >= asked.quantile * asked.observations - 1e-6
-    group by asked.run_id, asked.scope, asked.subject, asked.slo, asked.measure
+        asked.runs >= {{ var('regression_spread_runs_min') }}
+        and not asked.is_now
+        and not sides.is_now
 
 ),
 
--- how many of each run before are below what half, or 95 %, of all of them are below
-below as (
-
-    select
-        pooled.run_id,
-        pooled.scope,
-        pooled.subject,
-        pooled.slo,
-        points.of_run_id,
-        sum(points.weight) as observations,
-        sum(points.weight) filter (points.amount <= pooled.amount) as below,
-    from pooled
-    inner join points
-        on
-            pooled.run_id = points.run_id
-            and pooled.scope = points.scope
-            and pooled.subject is not distinct from points.subject
-            and pooled.measure = points.measure
-    where not points.is_now
-    group by pooled.run_id, pooled.scope, pooled.subject, pooled.slo, points.of_run_id
-
-),
-
-shares as (
+shares_of_all as (
 
     select
         *,
-        coalesce(below, 0) / observations as share,
-        sum(below) over (partition by run_id, scope, subject, slo)
-        / sum(observations) over (partition by run_id, scope, subject, slo) as share_of_all,
-    from below
+        sum(share * observations) over subjects / sum(observations) over subjects as share_of_all,
+    from shares
+    window subjects as (partition by run_id, scope, subject, slo)
 
 ),
 
@@ -216,9 +204,8 @@ spread as (
         slo,
         sum(observations * pow(share - share_of_all, 2))
         / nullif(any_value(share_of_all * (1 - share_of_all)), 0) / (count(*) - 1) as dispersion,
-    from shares
+    from shares_of_all
     group by run_id, scope, subject, slo
-    having count(*) >= {{ var('regression_spread_runs_min') }}
 
 ),
 
@@ -250,38 +237,28 @@ ranked as (
 
 ),
 
-reaching as (
+placed as (
 
     select
         *,
-        greatest(0, ranks.low / size - doubt) * observations as reached_low,
-        least(1, ranks.high / size + doubt) * observations as reached_high,
+        ceil((ranks.low / size - doubt) * len(amounts) - 1e-6)::bigint as place_low,
+        ceil((ranks.high / size + doubt) * len(amounts) - 1e-6)::bigint as place_high,
     from ranked
-    where ranks is not null
 
 ),
 
 bounded as (
 
     select
-        reaching.run_id,
-        reaching.scope,
-        reaching.subject,
-        reaching.slo,
-        reaching.is_now,
-        {
-            'low': min(ordered.amount) filter (ordered.reached >= reaching.reached_low - 1e-6),
-            'high': min(ordered.amount) filter (ordered.reached >= reaching.reached_high - 1e-6)
-        } as around,
-    from reaching
-    inner join ordered
-        on
-            reaching.run_id = ordered.run_id
-            and reaching.scope = ordered.scope
-            and reaching.subject is not distinct from ordered.subject
-            and reaching.measure = ordered.measure
-            and reaching.is_now = ordered.is_now
-    group by reaching.run_id, reaching.scope, reaching.subject, reaching.slo, reaching.is_now
+        * exclude (amounts),
+        case
+            when ranks is not null
+                then {
+                    'low': amounts[greatest(1, place_low)],
+                    'high': amounts[least(len(amounts), place_high)]
+                }
+        end as around,
+    from placed
 
 ),
 
@@ -293,50 +270,30 @@ sided as (
         this.subject,
         this.slo,
         measured.value,
-        around.around,
+        this.around,
         -- one run before has its own SLI, to which several have no common one
-        if(before.runs = 1, measured_before.value, pooled.amount) as value_before,
-        around_before.around as around_before,
+        if(before.runs = 1, measured_before.value, before.reached) as value_before,
+        before.around as around_before,
         this.observations,
         before.observations as observations_before,
         this.size,
         before.size as size_before,
         before.runs as runs_before,
         this.dispersion,
-    from effective as this
+    from bounded as this
     inner join measured
         on
             this.run_id = measured.run_id
             and this.scope = measured.scope
             and this.subject is not distinct from measured.subject
             and this.slo = measured.slo
-    left join effective as before
+    left join bounded as before
         on
             this.run_id = before.run_id
             and this.scope = before.scope
             and this.subject is not distinct from before.subject
             and this.slo = before.slo
             and not before.is_now
-    left join bounded as around
-        on
-            this.run_id = around.run_id
-            and this.scope = around.scope
-            and this.subject is not distinct from around.subject
-            and this.slo = around.slo
-            and around.is_now
-    left join bounded as around_before
-        on
-            this.run_id = around_before.run_id
-            and this.scope = around_before.scope
-            and this.subject is not distinct from around_before.subject
-            and this.slo = around_before.slo
-            and not around_before.is_now
-    left join pooled
-        on
-            this.run_id = pooled.run_id
-            and this.scope = pooled.scope
-            and this.subject is not distinct from pooled.subject
-            and this.slo = pooled.slo
     left join measured as measured_before
         on
             before.of_run_id = measured_before.run_id

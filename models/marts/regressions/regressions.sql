@@ -117,6 +117,10 @@ final as (
             when baseline_value is null then 'nothing was measured before'
             when sample_size < smallest_sample or baseline_sample_size < smallest_sample
                 then format('fewer than {:.0f} measured', smallest_sample)
+            when change_low is null and dispersion > 1
+                then format(
+                    'the runs before differ too much for a percentile at {:g} %', {{ confidence() }}
+                )
             when change_low is null
                 then format('too few for a percentile at {:g} %', {{ confidence() }})
         end as missing,
