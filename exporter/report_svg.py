@@ -34,6 +34,8 @@ _CONFIG: Final[Spec] = {
     "text": {"color": "var(--ink)", "fontSize": 11},
     "rule": {"color": "var(--soft)"},
 }  # fmt: skip
+#: Up to this width a chart is made smaller on a phone, and can be read; a wider one is scrolled.
+_FITS_PHONES: Final = 560
 _ROOT: Final = re.compile(r"<svg\b[^>]*?\bwidth=\"([\d.]+)\"[^>]*?\bheight=\"([\d.]+)\"[^>]*>")
 _IDS: Final = re.compile(r"(\bid=\"|url\(#)([\w-]+)")
 
@@ -61,8 +63,9 @@ def draw(spec: Spec, label: str, number: int) -> str:
         raise ValueError("a chart was drawn that is no SVG")
     width, height = (float(text) for text in match.groups())
     inner = _IDS.sub(rf"\g<1>c{number}-\g<2>", svg[match.end() :])
+    kind = "drawn wide" if width > _FITS_PHONES else "drawn"
     return (
-        f'<svg class="drawn" role="img" aria-label="{escape(label)}" width="{width:g}" '
+        f'<svg class="{kind}" role="img" aria-label="{escape(label)}" width="{width:g}" '
         f'height="{height:g}" viewBox="0 0 {width:g} {height:g}">{inner}'
     )
 
