@@ -84,6 +84,12 @@ def report(
     moment = None if as_of is None else moment_of(as_of)
     asked = Asked(run, last, by.value, moment)
     sources = named(db)
+    if report_format is ReportFormat.html:
+        from threading import Thread
+
+        from exporter.report_svg import warm
+
+        Thread(target=warm, daemon=True).start()
     found = _read(sources, asked, project_dir, verbose)
     if report_format is ReportFormat.md:
         from exporter.report_markdown import markdown

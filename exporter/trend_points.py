@@ -43,6 +43,13 @@ class Wanted:
     host: str | None = None
     resolver: str | None = None
 
+    @property
+    def scopes(self) -> list[str]:
+        """Return the scopes of the trends that were asked for."""
+        if self.host is not None:
+            return ["run_host"]
+        return ["run", "run_role"] if self.resolver is None else ["run_resolver"]
+
     def takes(self, row: Row) -> bool:
         """Tell whether a point is of a trend that was asked for."""
         if self.host is not None:
@@ -110,6 +117,7 @@ def read(
     """
     connection.execute("set variable trend_by = ?::varchar", [wanted.by])
     connection.execute("set variable trend_periods = ?::bigint", [wanted.last])
+    connection.execute("set variable trend_scopes = ?::varchar[]", [wanted.scopes])
     ask_as_of(connection, as_of)
     points = rows(connection, _POINTS, wanted.by)
     series: dict[tuple[str, str, str | None], Row] = {}

@@ -170,6 +170,8 @@ within as (
             numbers.grain = periods.grain
             and coalesce(numbers.period, numbers.starts_on::varchar)
             = coalesce(periods.starts_on::varchar, periods.period)
+    where
+        list_contains({{ asked('trend_scopes', 'varchar[]', '[numbers.scope]') }}, numbers.scope)
 
 ),
 
@@ -193,7 +195,11 @@ series as (
         targets.slo,
     from targets
     cross join periods
-    where targets.scope = 'run' or targets.subject is not null
+    where
+        (targets.scope = 'run' or targets.subject is not null)
+        and list_contains(
+            {{ asked('trend_scopes', 'varchar[]', '[targets.scope]') }}, targets.scope
+        )
 
 ),
 
