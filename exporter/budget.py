@@ -11,7 +11,7 @@ import typer
 
 from exporter import output
 from exporter.errors import UsageError
-from exporter.options import Format, OutputFormat, Project, Verbose, named
+from exporter.options import Format, OutputFormat, Project, Verbose, moment_of, named
 from exporter.progress import progress
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def budget(
 
     Exit code 0: no budget of runs or roles is overspent; 1: one is.
     """
-    moment = None if as_of is None else _moment(as_of)
+    moment = None if as_of is None else moment_of(as_of)
     targets = dict(map(_target, target or []))
     found = _read(named(db), moment, targets, project_dir, verbose)
     for skip in found.skipped:
@@ -96,18 +96,6 @@ def _read(
     with progress("compiling", verbose) as (say, _):
         compiled = direct.compiled(find_project(project_dir), say, verbose)
     return budgets.from_files(names, as_of, targets, compiled)
-
-
-def _moment(text: str) -> datetime:
-    """Return the moment that a person writes, in UTC and without an offset."""
-    from exporter.budgets import utc
-
-    try:
-        return utc(datetime.fromisoformat(text.strip()))
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"--as-of {text!r} is no moment: write 2025-11-01 or 2025-11-01T12:00Z"
-        ) from None
 
 
 def _target(text: str) -> tuple[str, float]:

@@ -21,8 +21,10 @@ from exporter import (
     gate,
     jsonl,
     output,
+    report,
     restore,
     storage,
+    trends,
     tune,
 )
 from exporter.errors import TelemetryError, UsageError, one_line
@@ -314,6 +316,8 @@ app.command(epilog=budget.EXAMPLE)(budget.budget)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=backup.EXAMPLE)(backup.backup)
 app.command(epilog=restore.EXAMPLE)(restore.restore)
+app.command(epilog=report.EXAMPLE)(report.report)
+app.command(epilog=trends.EXAMPLE)(trends.trends)
 app.command(epilog=tune.EXAMPLE)(tune.tune)
 app.command(epilog=gate.EXAMPLE)(gate.gate)
 app.command(epilog=storage.EXAMPLE)(storage.storage)

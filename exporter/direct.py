@@ -43,14 +43,16 @@ from exporter.results import (
     BUDGET_MODELS,
     DIAGNOSIS_MODELS,
     REGRESSION_MODELS,
+    REPORT_MODELS,
     SAMPLES_MODEL,
     SLICES_MODEL,
     SUMMARY_MODELS,
+    TREND_MODELS,
 )
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
-_FORMAT = 6
+_FORMAT = 7
 #: So many runs are read by one scan, where they are at least one part in so many of all of them.
 _MANY, _MANY_SHARE = 8, 16
 #: What the names of raw relations begin with among the things that a model depends on.
@@ -299,6 +301,8 @@ def _with_columns(text: str) -> str:
                 *BUDGET_MODELS,
                 SLICES_MODEL,
                 *REGRESSION_MODELS,
+                *TREND_MODELS,
+                *REPORT_MODELS,
             )
         )
         Models(text).build(connection, answers, only_views=True)

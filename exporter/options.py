@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -52,3 +53,18 @@ def named(db: list[str] | None, required: bool = False) -> list[str]:
     if required and not names:
         raise UsageError("name the telemetry with --db FILE, or set DOCSTOKG_TELEMETRY_DB_PATH")
     return names
+
+
+def moment_of(text: str) -> datetime:
+    """Return the moment that a person writes after --as-of, in UTC and without an offset.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--as-of {text!r} is no moment: write 2025-11-01 or 2025-11-01T12:00Z"
+        ) from None

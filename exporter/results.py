@@ -34,12 +34,24 @@ DIAGNOSIS_MODELS = (
     "limiter_blocks",
     "half_done_artifacts",
 )
-#: The models that a comparison of runs reads, beside those of a diagnosis.
-REGRESSION_MODELS = ("regressions",)
 #: The models that error budgets are read from.
 BUDGET_MODELS = ("slo_budgets", "slo_burn_rates")
 #: The model of the slices that budgets are made of.
 SLICES_MODEL = "slo_slices"
+#: The model that trends are read from.
+TREND_MODELS = ("trend_points",)
+#: The models that the report reads, beside those of trends, budgets, regressions, a diagnosis.
+REPORT_MODELS = (
+    "run_verdicts",
+    "run_slis",
+    "host_heat",
+    "ttfp_distribution",
+    "resolver_funnel",
+    "slo_streaks",
+    "data_quality",
+)
+#: The models that a comparison of runs reads, beside those of a diagnosis.
+REGRESSION_MODELS = ("regressions",)
 #: The model whose rows are the samples that Prometheus is told.
 SAMPLES_MODEL = "metric_samples"
 #: The same, of error budgets: they are of a moment, and not of a run.
@@ -60,10 +72,10 @@ class Summary:
         hosts: its rows of host_traffic, busiest first.
         rejected_rows: rows of the run that could not be used.
         dropped_events: events that its recorder dropped; None where no recorder says.
-        regressions: its rows of regressions, of itself and its roles; None where they are not
-            known.
         budget: the row of slo_budgets, over the hours of this run alone, that had least left when
             the run ended, roles included; None where no hour could be judged.
+        regressions: its rows of regressions, of itself and its roles; None where they are not
+            known.
     """
 
     run: Row
@@ -187,8 +199,8 @@ def _least_budget(
     return found[0] if found else None
 
 
-def ask_as_of(connection: duckdb.DuckDBPyConnection, moment: datetime) -> None:
-    """Let the models of budgets know which moment is asked for, UTC."""
+def ask_as_of(connection: duckdb.DuckDBPyConnection, moment: datetime | None) -> None:
+    """Let the models know which moment is asked for, UTC; None for now."""
     connection.execute("set variable as_of = ?::timestamp", [moment])
 
 

@@ -23,7 +23,14 @@ from typing import Any
 from exporter import raw_schema, runner, warehouse
 from exporter.paths import project_dir
 from exporter.raw_sql import literal
-from scripts import bench_archive, bench_backup, bench_budget, bench_recorder, bench_serve
+from scripts import (
+    bench_archive,
+    bench_backup,
+    bench_budget,
+    bench_recorder,
+    bench_report,
+    bench_serve,
+)
 from scripts.generate import generate
 
 _TABLES = tuple(raw_schema.TABLES)
@@ -37,7 +44,7 @@ def main() -> None:
     parser.add_argument("--polls", type=int, default=2_000, help="polls of the exporter's soak")
     parser.add_argument(
         "--only",
-        choices=("core", "serve", "recorder", "backup", "archive", "budget"),
+        choices=("core", "serve", "recorder", "backup", "archive", "budget", "report"),
         help="some of the figures",
     )
     wanted = parser.parse_args()
@@ -56,6 +63,10 @@ def main() -> None:
             bench.core()
         if wanted.only in {None, "serve"}:
             bench.exporter(wanted.polls)
+        if wanted.only in {None, "report"}:
+            use(bench.folder / "warehouse-report")
+            build(bench.large)
+            bench_report.measure(bench.folder, bench.note)
         if wanted.only in {None, "archive"}:  # last: the file is nearly empty afterwards
             use(bench.folder / "unused")
             bench_archive.measure(bench.large, bench.folder, bench.note)

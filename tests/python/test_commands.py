@@ -286,7 +286,7 @@ def test_killed_at_any_moment_loses_and_doubles_nothing(tool: Tool, tmp_path: Pa
 def test_every_command_has_help_with_an_example(tool: Tool) -> None:
     group = get_command(app)
     assert isinstance(group, TyperGroup)
-    assert len(group.commands) == 18
+    assert len(group.commands) == 20
     for command in group.commands:
         done = tool(command, "--help")
         assert done.returncode == 0

@@ -1,0 +1,70 @@
+"""How each number is defined: the descriptions of the models' own YAML, nothing written again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_DOC: Final = re.compile(r"\{\{\s*doc\(\s*['\"](\w+)['\"]\s*\)\s*\}\}")
+_BLOCK: Final = re.compile(r"\{%\s*docs\s+(\w+)\s*%\}(.*?)\{%\s*enddocs\s*%\}", re.DOTALL)
+#: Models whose descriptions the report shows, by the folder of their YAML.
+_MODELS: Final = (
+    "run_slis", "slo_verdicts", "slo_budgets", "trend_points", "regressions", "host_heat",
+    "ttfp_histogram", "resolver_funnel", "breaker_intervals", "data_quality",
+)  # fmt: skip
+#: The model whose columns are the SLIs.
+_SLIS: Final = "run_slis"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a number means.
+
+    Attributes:
+        name: of a model, or of a column of run_slis.
+        is_sli: it is a column.
+        text: the description in the YAML.
+    """
+
+    name: str
+    is_sli: bool
+    text: str
+
+
+def definitions(project: Path) -> list[Definition]:
+    """Return the descriptions of the SLIs, then of the models that a report is made of.
+
+    Args:
+        project: the folder with dbt_project.yml.
+    """
+    models = project / "models"
+    blocks = dict(_BLOCK.findall((models / "docs.md").read_text()))
+    described: dict[str, dict[str, Any]] = {}
+    for file in sorted((models / "marts").glob("*/_*.yml")):
+        if not file.stem.endswith("_unit_tests"):
+            described |= {model["name"]: model for model in _models(file)}
+    slis = described.get(_SLIS, {}).get("columns", [])
+    return [
+        Definition(column["name"], True, _told(column, blocks))
+        for column in slis
+        if column["name"] != "run_id"
+    ] + [
+        Definition(name, False, _told(described[name], blocks))
+        for name in _MODELS
+        if name in described
+    ]
+
+
+def _models(file: Path) -> list[dict[str, Any]]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found = yaml.load(file.read_text(), Loader=loader)
+    return list((found or {}).get("models") or [])
+
+
+def _told(node: dict[str, Any], blocks: dict[str, str]) -> str:
+    text = _DOC.sub(lambda match: blocks.get(match[1], match[1]), str(node.get("description", "")))
+    return " ".join(text.split())

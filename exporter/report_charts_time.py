@@ -1,0 +1,203 @@
+"""The report's charts over time as Vega-Lite: trends, hosts, breakers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Final
+
+from exporter.report_charts import ROW, STATES, by_state, short
+from exporter.report_svg import Spec, values
+from exporter.report_words import target
+from exporter.results import Row
+
+#: Widths that a column, and the whole of a page, have room for (CSS pixels).
+_COLUMN: Final = 290
+_PAGE: Final = 660
+#: Up to where a share has which name and shade (%): 2 and 5 are the targets of http_429_pct.
+_SHADES: Final = ((0.0, "none"), (2.0, "≤ 2 %"), (5.0, "≤ 5 %"), (10.0, "≤ 10 %"),
+                  (25.0, "≤ 25 %"), (float("inf"), "> 25 %"))  # fmt: skip
+_MANY_CELLS: Final = 200
+
+
+def trend(series: Row) -> Spec:
+    """Draw one SLI over its periods: a line that breaks where there is no data, and its target."""
+    points = series["points"]
+    runs = groupby(enumerate(points), key=lambda pair: pair[1]["value"] is None)
+    rows = [
+        {"x": x, "y": point["value"], "status": point["status"], "piece": piece}
+        for piece, (is_gap, group) in enumerate(runs)
+        if not is_gap
+        for x, point in group
+    ]
+    last = max(len(points) - 1, 1)
+    x = {
+        "field": "x", "type": "quantitative", "axis": None,
+        "scale": {"domain": [-0.02 * last, 1.02 * last], "nice": False},
+    }  # fmt: skip
+    y = {
+        "field": "y", "type": "quantitative", "scale": {"zero": False, "nice": True},
+        "axis": {"title": series["unit"] or None, "tickCount": 4, "format": "~s"},
+    }  # fmt: skip
+    ends = [
+        {"x": place, "label": _when(points[place]), "align": align}
+        for place, align in ((0, "left"), (len(points) - 1, "right"))
+        if points and (place or len(points) > 1 or align == "left")
+    ]
+    layers: list[Spec] = [
+        {
+            "data": values(rows),
+            "mark": {"type": "line", "color": "var(--soft)", "strokeWidth": 1.2},
+            "encoding": {"x": x, "y": y, "detail": {"field": "piece"}},
+        },
+        {
+            "data": values(rows),
+            "mark": {"type": "point", "filled": True, "size": 42, "opacity": 1},
+            "encoding": {"x": x, "y": y} | by_state("status", STATES),
+        },
+    ]
+    if series["target"] is not None:
+        layers += _target_line(series)
+    layers += [
+        {
+            "data": values([end]),
+            "mark": {
+                "type": "text", "align": end["align"], "color": "var(--soft)", "baseline": "top",
+                "dy": 5,
+            },
+            "encoding": {"x": x, "y": {"value": 110}, "text": {"field": "label"}},
+        }
+        for end in ends
+    ]  # fmt: skip
+    return {"width": _COLUMN - 50, "height": 110, "layer": layers}
+
+
+def _target_line(series: Row) -> list[Spec]:
+    line = values([{"y": series["target"], "label": f"target {target(series)}"}])
+    y = {"field": "y", "type": "quantitative"}
+    return [
+        {
+            "data": line,
+            "mark": {"type": "rule", "strokeDash": [5, 3], "color": "var(--target)"},
+            "encoding": {"y": y},
+        },
+        {
+            "data": line,
+            "mark": {
+                "type": "text", "align": "left", "dx": 2, "dy": -7,
+                "fontSize": 10, "color": "var(--target)",
+            },
+            "encoding": {"y": y, "x": {"value": 0}, "text": {"field": "label"}},
+        },
+    ]  # fmt: skip
+
+
+def _when(point: Row) -> str:
+    """Return the date of a period, or the name of a week."""
+    at: datetime | None = point["period_at"]
+    if point["grain"] == "week" or at is None:
+        return short(str(point["period"]), 12)
+    return f"{at:%Y-%m-%d}"
+
+
+def heat(rows: Sequence[Row], measure: str, title: str) -> Spec:
+    """Draw a share by host and time; where a host was not asked there is nothing.
+
+    Args:
+        rows: of host_heat.
+        measure: http_429_pct or error_pct.
+        title: of the legend.
+    """
+    cells = times(rows)
+    hosts = list(dict.fromkeys(host(r) for r in sorted(rows, key=lambda r: r["place"])))
+    shown = [
+        {
+            "host": host(r),
+            "at": stamp(r["cell_at"], r["cell_hours"]),
+            "shade": next(name for most, name in _SHADES if r[measure] <= most),
+        }
+        for r in rows
+        if r[measure] is not None
+    ]
+    wide = min(22.0, max(8.0, (_PAGE - 200) / max(len(cells), 1)))
+    return {
+        "width": {"step": wide}, "height": {"step": 20}, "data": values(shown),
+        "mark": {"type": "rect", "stroke": "var(--page)", "strokeWidth": 1},
+        "encoding": {
+            "x": {
+                "field": "at", "type": "ordinal", "scale": {"domain": cells},
+                "axis": {
+                    "title": None, "labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 14,
+                    "labelExpr": "slice(datum.value, 5)", "ticks": False,
+                },
+            },
+            "y": {
+                "field": "host", "type": "ordinal", "scale": {"domain": hosts},
+                "axis": {"title": None, "ticks": False},
+            },
+            "color": {
+                "field": "shade", "type": "ordinal",
+                "scale": {"domain": [name for _, name in _SHADES],
+                          "range": [f"var(--h{step})" for step in range(len(_SHADES))]},
+                "legend": {"title": title, "symbolType": "square", "symbolStrokeWidth": 0},
+            },
+        },
+    }  # fmt: skip
+
+
+def host(row: Row) -> str:
+    """Return the host of a row of host_heat, in words where it is all others."""
+    return "all other hosts" if row["host"] is None else short(str(row["host"]))
+
+
+def stamp(at: datetime, hours: int) -> str:
+    """Return when a cell begins, no finer than it is long."""
+    return f"{at:%Y-%m-%d}" if hours >= 24 else f"{at:%Y-%m-%d %H}h"
+
+
+def times(rows: Sequence[Row]) -> list[str]:
+    """Return all cells from the first to the last, the empty ones between them too."""
+    if not rows:
+        return []
+    hours = rows[0]["cell_hours"]
+    moments = sorted({row["cell_at"] for row in rows})
+    step = timedelta(hours=hours)
+    if (moments[-1] - moments[0]) / step <= _MANY_CELLS:
+        between = range(int((moments[-1] - moments[0]) / step) + 1)
+        moments = [moments[0] + step * number for number in between]
+    return [stamp(moment, hours) for moment in moments]
+
+
+def openings(rows: Sequence[Row], until: datetime) -> Spec:
+    """Draw when breakers were open.
+
+    Args:
+        rows: of breaker_intervals.
+        until: to when one that is still open is drawn.
+    """
+    shown = [
+        {
+            "host": short(str(r["host"] or "unknown")),
+            "from": f"{r['opened_at'].isoformat()}Z",
+            "to": f"{(r['closed_at'] or max(until, r['opened_at'])).isoformat()}Z",
+        }
+        for r in rows
+    ]  # fmt: skip
+    time = {"type": "temporal", "scale": {"type": "utc"}}
+    y = {"field": "host", "type": "nominal", "sort": None, "axis": {"title": None}}
+    axis = {"title": "UTC", "format": "%H:%M", "tickCount": 6}
+    return {
+        "width": 440, "height": {"step": ROW}, "data": values(shown),
+        "layer": [
+            {
+                "mark": {"type": "bar", "height": 14, "color": "var(--bad)"},
+                "encoding": {"x": {"field": "from", "axis": axis} | time,
+                             "x2": {"field": "to"}, "y": y},
+            },
+            {
+                "mark": {"type": "tick", "thickness": 1.5, "size": 18, "color": "var(--ink)"},
+                "encoding": {"x": {"field": "from"} | time, "y": y},
+            },
+        ],
+    }  # fmt: skip

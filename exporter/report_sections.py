@@ -1,0 +1,216 @@
+"""The report's sections: what there is to see in words, a chart, and the table behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from exporter import report_causes as causes
+from exporter import report_charts as charts
+from exporter import report_charts_time as over_time
+from exporter.errors import printable
+from exporter.render_budget import left, moment
+from exporter.report_data import Report
+from exporter.report_parts import NO_TABLE, TABLE_ROWS, Figure, Section, Table
+from exporter.report_words import (
+    MARK,
+    before,
+    change,
+    count,
+    explaining,
+    length,
+    name,
+    share,
+    target,
+    value,
+)
+from exporter.results import Row
+
+#: How many hosts, runs, rows … are shown of those that there may be any number of.
+_BUDGET_HOSTS: Final = 5
+
+
+def sections(report: Report) -> list[Section]:
+    """Return the sections, in the order of the questions that people ask."""
+    return [make(report) for make in _SECTIONS]
+
+
+def _budgets(report: Report) -> Section:
+    found = report.budgets.budgets
+    hosts = [b for b in found if b["scope"] == "run_host" and b["slices_bad"]][:_BUDGET_HOSTS]
+    shown = [b for b in found if b["scope"] != "run_host"] + hosts
+    judged = [b for b in shown if b["budget_remaining_ratio"] is not None]
+    note = (
+        "Each hour of a run is judged by its own events; the budget is the share of judged hours "
+        "that may miss the target within the window."
+    )
+    table = Table(
+        ["SLO", "target#", "window", "judged#", "bad#", "left#", "burn rates", "ran out (UTC)~"],
+        [
+            [
+                name(b), target(b), f"{b['objective_pct']:g} % of {b['window_days']:g} d",
+                f"{b['slices_judged']:,}", f"{b['slices_bad']:,}",
+                left(b["budget_remaining_ratio"]), _burning(b),
+                "" if b["ran_out_at"] is None else moment(b["ran_out_at"]),
+            ]
+            for b in shown
+        ],
+    )  # fmt: skip
+    if not judged:
+        return Section("budget", "Error budget", f"{note} No hour could be judged: no data.",
+                       [Figure("No hour could be judged.", None, table)])  # fmt: skip
+    out = [b for b in judged if b["ran_out_at"] is not None]
+    takeaway = (
+        f"{count(len(out), 'budget')} of {len(judged)} overspent: "
+        f"{', '.join(name(b) for b in out[:4])}{' …' if len(out) > 4 else ''}."
+        if out
+        else f"None of {count(len(judged), 'budget')} is overspent."
+    )
+    bars = [
+        (name(b), b["budget_remaining_ratio"], left(b["budget_remaining_ratio"])) for b in judged
+    ]
+    return Section("budget", "Error budget", note, [Figure(takeaway, charts.budgets(bars), table)])
+
+
+def _burning(budget: Row) -> str:
+    """Return burn rates, the shortest window first."""
+    rates = [r for r in budget["burn_rates"] if r["burn_rate"] is not None]
+    return (
+        ", ".join(f"{r['burn_rate']:,.3g}× in {r['window_hours']:g} h" for r in rates) or "no data"
+    )
+
+
+def _trends(report: Report) -> Section:
+    found = report.trends
+    worst = sorted(found.series, key=lambda s: -sum(p["status"] == "fail" for p in s["points"]))
+    note = f"By {found.by}, the latest on the right. " + (
+        "A diamond missed the target, a circle met it; where the line breaks there is no data."
+    )
+    return Section("trends", "Trends", note, [_trend(s, found.by) for s in worst], is_grid=True)
+
+
+def _trend(series: Row, by: str) -> Figure:
+    from exporter.render_trends import gaps, met
+
+    points = series["points"]
+    latest = points[-1]
+    takeaway = f"Latest {value(latest['value'], series['unit'])}, target {target(series)}"
+    takeaway += f" met in {met(points)} {by}s." if _is_judged(points) else ": no data to judge."
+    if missing := gaps(points, by):
+        takeaway += f" {missing[:1].upper()}{missing[1:]}."
+    table = Table(
+        [by, "value#", "sample#", "verdict~"],
+        [
+            [
+                printable(p["period"]), value(p["value"], series["unit"]),
+                "–" if p["sample_size"] is None else f"{p['sample_size']:,.0f}", MARK[p["status"]],
+            ]
+            for p in points
+        ],
+    )  # fmt: skip
+    spec = over_time.trend(series) if any(p["value"] is not None for p in points) else None
+    return Figure(takeaway, spec, table, name(series))
+
+
+def _is_judged(points: Sequence[Row]) -> bool:
+    return any(p["status"] in ("pass", "fail") for p in points)
+
+
+def _changes(report: Report) -> Section:
+    own = report.turned.slis
+    members = [r for r in report.turned.members if r["verdict"] in ("worse", "better")]
+    run = "The run"
+    if report.turned.run_id != report.run["run_id"]:
+        run = f"Run {printable(report.turned.run_id)}, since which an SLO is missed,"
+    note = (
+        f"{run} against {before(report)}, taken together. An interval that does not reach zero is "
+        "more than chance would make it."
+    )
+    table = Table(
+        ["SLI", "in the run#", "before#", "change~", "verdict~", "explained by"],
+        [
+            [
+                name(r), value(r["value"], r["unit"]), value(r["baseline_value"], r["unit"]),
+                change(r), MARK[r["verdict"]], _who(r),
+            ]
+            for r in [*own, *members][:TABLE_ROWS]
+        ],
+        is_cut=len(own) + len(members) > TABLE_ROWS,
+    )  # fmt: skip
+    worse = [r for r in own if r["verdict"] == "worse"]
+    compared = [r for r in own if r["change_low"] is not None]
+    takeaway = f"{len(worse)} of {count(len(compared), 'SLI')} compared got worse" + (
+        f": {', '.join(name(r) for r in worse)}." if worse else "."
+    )
+    if not compared:
+        return Section("changes", "What changed, and who explains it", note,
+                       [Figure("There is not enough data to compare.", None, table)])  # fmt: skip
+    figures: list[Figure] = []
+    for unit in dict.fromkeys(r["unit"] for r in compared):
+        rows = [r for r in compared if r["unit"] == unit]
+        words = takeaway if not figures else f"The same for SLIs in {unit}."
+        figures.append(
+            Figure(words, charts.intervals(rows, unit), table if not figures else NO_TABLE)
+        )
+    for row in worse:
+        explained = explaining(row)
+        if explained and explained[0]["share_of_change"] is not None:
+            figures.append(_explained(row, explained))
+    return Section("changes", "What changed, and who explains it", note, figures)
+
+
+def _explained(row: Row, explained: Sequence[Row]) -> Figure:
+    first = explained[0]
+    takeaway = (
+        f"{printable(str(first['segment']))} explains {share(first['share_of_change'])} of the "
+        f"change of {name(row)}."
+    )
+    table = Table(
+        [str(first["dimension"]), "part of the change#", "rate now#", "rate before#"],
+        [
+            [
+                printable(str(e["segment"])), share(e["share_of_change"]),
+                value(e["rate_now_pct"], "%"), value(e["rate_before_pct"], "%"),
+            ]
+            for e in explained
+        ],
+    )  # fmt: skip
+    return Figure(takeaway, charts.explained(explained), table, f"Who explains {name(row)}")
+
+
+def _who(row: Row) -> str:
+    return ", ".join(
+        f"{printable(str(e['segment']))} {share(e['share_of_change'])}" for e in explaining(row)
+    )
+
+
+def _runs(report: Report) -> Section:
+    slis = {s["slo"]: s["unit"] for s in report.slos if s["scope"] == "run"}
+    table = Table(
+        ["run", "start (UTC)~", "length#", "artifacts#", *(f"{slo}#" for slo in slis), "verdict~"],
+        [
+            [
+                printable(r["run_id"]), "–" if r["started_at"] is None else moment(r["started_at"]),
+                length(r["length_s"]) + ("" if r["is_finished"] else " …"), f"{r['artifacts']:,}",
+                *(value(r[slo], unit) for slo, unit in slis.items()),
+                MARK["pass"] if r["has_passed"] else f"{MARK['fail']} ({r['slos_failed']})",
+            ]
+            for r in reversed(report.runs)
+        ],
+    )  # fmt: skip
+    passed = sum(bool(r["has_passed"]) for r in report.runs)
+    takeaway = f"{passed} of {count(len(report.runs), 'run')} missed no SLO."
+    return Section("runs", "Runs compared", "", [Figure(takeaway, None, table)])
+
+
+_SECTIONS: Final[tuple[Callable[[Report], Section], ...]] = (
+    _budgets,
+    _trends,
+    _changes,
+    _runs,
+    causes.ttfp,
+    causes.funnel,
+    causes.heat,
+    causes.breakers,
+    causes.quality,
+)

@@ -1,0 +1,250 @@
+"""The sentences of a report: what its numbers come to, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from exporter.errors import printable
+from exporter.render import amount
+from exporter.render_budget import left, moment, spent
+from exporter.report_data import Report
+from exporter.results import Row
+
+#: How a value stands, beyond its colour: read aloud, printed in black and white.
+MARK: Final = {
+    "pass": "✓ met", "fail": "✗ missed", "no_data": "– no data", "no_target": "no target",
+    "worse": "▼ worse", "better": "▲ better", "same": "= same",
+    "not_enough_data": "– not enough data",
+}  # fmt: skip
+_SIGN: Final = {">=": "≥", "<=": "≤"}
+_OF: Final = {"run_role": "role", "run_host": "host", "run_resolver": "resolver"}
+_EXPLAINED: Final = 3
+
+
+@dataclass(frozen=True)
+class Card:
+    """One of the answers on the first screen.
+
+    Attributes:
+        question: what is asked.
+        answer: in few words.
+        detail: what it rests on.
+        state: good, bad or unknown.
+    """
+
+    question: str
+    answer: str
+    detail: str
+    state: str
+
+
+def name(row: Row) -> str:
+    """Return an SLI's name, with the role, host or resolver it is of."""
+    if row["scope"] == "run" or row["subject"] is None:
+        return str(row["slo"])
+    return f"{row['slo']} of {_OF.get(row['scope'], row['scope'])} {printable(row['subject'])}"
+
+
+def target(row: Row) -> str:
+    """Return a target with its sign and unit; a dash where there is none."""
+    if row["target"] is None:
+        return "–"
+    return f"{_SIGN[row['comparator']]} {amount(row['target'], row['unit'])}"
+
+
+def value(number: float | None, unit: str) -> str:
+    """Return a value with its unit; in words where there is none."""
+    return "no data" if number is None else amount(number, unit)
+
+
+def change(row: Row) -> str:
+    """Return a change with its sign and its interval; in words where it is unknown."""
+    if row["change"] is None:
+        return str(row["missing"] or "no data")
+    unit = "points" if row["unit"] == "%" else row["unit"]
+    told = f"{_signed(row['change'])} {unit}"
+    if row["change_low"] is None:
+        return told
+    level = f"{row['confidence_pct']:g} %"
+    return f"{told} ({level}: {_signed(row['change_low'])} to {_signed(row['change_high'])})"
+
+
+def _signed(number: float) -> str:
+    return f"{number:+,.0f}" if abs(number) >= 100 else f"{number:+,.2f}"
+
+
+def cards(report: Report) -> list[Card]:
+    """Return the answers of the first screen: health, worst SLO, budget, what changed."""
+    return [_health(report), _worst(report), _budget(report), _changed(report)]
+
+
+def headline(report: Report) -> str:
+    """Say in one sentence how the run did."""
+    run = printable(str(report.run["run_id"]))
+    failed, without = report.verdict["slos_failed"], report.verdict["slos_without_data"]
+    judged = failed + report.verdict["slos_passed"]
+    if not judged:
+        return f"Run {run} has no data to be judged by."
+    missed = f"misses {failed} of {_count(judged, 'SLO')}" if failed else (
+        f"meets {'its only SLO' if judged == 1 else f'all {judged} SLOs'}"
+    )  # fmt: skip
+    unknown = f"; {without} more without data" if without else ""
+    return f"Run {run} {missed}{unknown}."
+
+
+def _health(report: Report) -> Card:
+    failing = [s for s in report.slos if s["status"] == "fail" and s["scope"] != "run_host"]
+    hosts = sum(s["status"] == "fail" for s in report.slos) - len(failing)
+    judged = report.verdict["slos_failed"] + report.verdict["slos_passed"]
+    aside = f"{_count(hosts, 'SLO')} of single hosts missed." if hosts else ""
+    if not judged:
+        return Card("Is it healthy?", "Not known", "No SLO of the run has data.", "unknown")
+    if report.verdict["slos_failed"]:
+        told = "; ".join(name(s) for s in failing[:3])
+        more = f" and {len(failing) - 3} more" if len(failing) > 3 else ""
+        return Card("Is it healthy?", "No", f"Missed: {told}{more}. {aside}".strip(), "bad")
+    without = report.verdict["slos_without_data"]
+    detail = f"All {judged} SLOs with data met."
+    if without:
+        detail += f" {_count(without, 'SLO')} without data."
+    return Card("Is it healthy?", "Yes", f"{detail} {aside}".strip(), "good")
+
+
+def _worst(report: Report) -> Card:
+    """Name the SLO that is furthest from its target, as a part of the target, or closest to it."""
+    question = "Which SLO is worst?"
+    judged = [s for s in report.slos if s["distance"] is not None and s["scope"] != "run_host"]
+    if not judged:
+        return Card(question, "None has data", "Nothing was measured that has a target.", "unknown")
+    # a part of the target, so that ms and % can be held against each other
+    worst = min(judged, key=lambda s: s["distance"] / (abs(s["target"]) or 1.0))
+    state = "bad" if worst["status"] == "fail" else "good"
+    detail = f"{amount(worst['value'], worst['unit'])}, target {target(worst)}"
+    return Card(question, name(worst), f"{detail}: {MARK[worst['status']]}.", state)
+
+
+def _budget(report: Report) -> Card:
+    question = "How much error budget is left?"
+    counting = [
+        row
+        for row in report.budgets.budgets
+        if row["scope"] != "run_host" and row["budget_remaining_ratio"] is not None
+    ]
+    if not counting:
+        return Card(question, "No data", "No hour could be judged.", "unknown")
+    least = counting[0]
+    out = [row for row in counting if row["ran_out_at"] is not None]
+    detail = f"{name(least)}: {spent(least)}."
+    if not out:
+        return Card(question, f"{left(least['budget_remaining_ratio'])} at least", detail, "good")
+    detail += f" It ran out {moment(least['ran_out_at'])} UTC."
+    others = [name(row) for row in out[1:3]]
+    if others:
+        detail += f" Also out: {', '.join(others)}{' …' if len(out) > 3 else ''}."
+    return Card(question, "None: overspent", detail, "bad")
+
+
+def _changed(report: Report) -> Card:
+    question = "What got worse, and who explains it?"
+    own = report.turned.slis
+    worse = [row for row in own if row["verdict"] == "worse"]
+    compared = [row for row in own if row["verdict"] != "not_enough_data"]
+    if not compared:
+        reasons = [row["missing"] for row in own if row["missing"]]
+        missing = max(reasons, key=reasons.count, default="nothing to compare")
+        if not report.turned.baselines:
+            missing = before(report)
+        return Card(question, "Not known", f"Not enough data: {missing}.", "unknown")
+    if not worse:
+        better = [name(row) for row in compared if row["verdict"] == "better"]
+        detail = f"{_count(len(compared), 'SLI')} compared with {before(report)}."
+        if better:
+            detail += f" Better: {', '.join(better[:3])}."
+        return Card(question, "Nothing", detail, "good")
+    missed = {(s["slo"], s["scope"], s["subject"]): s["runs_missed"] for s in report.streaks}
+    # what is missed too matters more than what has only changed
+    worse.sort(key=lambda r: (r["slo"], r["scope"], r["subject"]) not in missed)
+    told = " ".join(_blamed(row) for row in worse[:2])
+    more = f" {len(worse) - 2} more got worse." if len(worse) > 2 else ""
+    answer = _culprit(worse) or ", ".join(name(row) for row in worse[:2])
+    return Card(question, answer, f"{_since(report)}{told}{more}", "bad")
+
+
+def _since(report: Report) -> str:
+    """Say in which run it got worse, if that is an earlier one than the report is about."""
+    if report.turned.run_id == report.run["run_id"]:
+        return ""
+    runs = max(
+        s["runs_missed"] for s in report.streaks if s["since_run_id"] == report.turned.run_id
+    )
+    return f"Since run {printable(report.turned.run_id)}, for {_count(runs, 'run')}: "
+
+
+def _culprit(worse: Sequence[Row]) -> str:
+    """Return who explains most of the first change that anyone explains."""
+    for row in worse:
+        explained = explaining(row)
+        if explained:
+            return printable(str(explained[0]["segment"]))
+    return ""
+
+
+def _blamed(row: Row) -> str:
+    """Say how far an SLI got worse, and who explains it."""
+    was = amount(row["baseline_value"], row["unit"])
+    text = f"{name(row)}: {was} → {amount(row['value'], row['unit'])}"
+    explained = explaining(row)
+    if explained and explained[0]["share_of_change"] is not None:
+        first = explained[0]
+        text += f"; {printable(str(first['segment']))} explains {share(first['share_of_change'])}"
+    return f"{text}."
+
+
+def explaining(row: Row) -> list[Row]:
+    """Return who explains the change of an SLI, most first."""
+    return list(row.get("explanations", ())[:_EXPLAINED])
+
+
+def share(part: float | None) -> str:
+    """Return a part of a change in percent; it is above 100 where others made up for it."""
+    return "–" if part is None else f"{100 * part:,.0f} %"
+
+
+def before(report: Report) -> str:
+    """Say what a run is held against."""
+    ids = report.turned.baselines
+    return _count(len(ids), "run") + " before it" if ids else "no run before it"
+
+
+def subtitle(report: Report) -> str:
+    """Say when the run was and what the report looks back on."""
+    started: datetime | None = report.run["started_at"]
+    began = "at an unknown time" if started is None else f"{moment(started)} UTC"
+    state = "" if report.run["is_finished"] else ", no end recorded"
+    runs = _count(len(report.runs), "run")
+    return (
+        f"Started {began}{state}; {report.run['http_events']:,} requests, "
+        f"{report.run['downloads']:,} downloads. Looks back on {runs}, as of "
+        f"{moment(report.as_of)} UTC."
+    )
+
+
+def length(seconds: float | None) -> str:
+    """Return how long a run took."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+count = _count

@@ -1,0 +1,90 @@
+with chosen as (
+
+    select run_id from {{ ref('int_chosen_runs') }}
+
+),
+
+hours as (
+
+    select
+        host,
+        hour_at,
+        sum(network_requests) as network_requests,
+        sum(http_429_requests) as http_429_requests,
+        sum(http_5xx_requests + exceptions) as errors,
+    from {{ ref('host_hours') }}
+    where run_id in (select chosen.run_id from chosen)
+    group by host, hour_at
+
+),
+
+span as (
+
+    select epoch(max(hour_at) - min(hour_at)) / 3600 + 1 as span_hours
+    from hours
+
+),
+
+-- the shortest of the lengths that people count in which gives no more cells than can be told apart
+sized as (
+
+    select
+        coalesce(
+            min(lengths.cell_hours) filter (
+                span.span_hours <= lengths.cell_hours * {{ var('report_heat_cells') }}
+            ),
+            168 * ceil(any_value(span.span_hours) / 168 / {{ var('report_heat_cells') }})
+        )::bigint as cell_hours,
+    from span
+    cross join (select unnest([1, 3, 6, 24, 168]) as cell_hours) as lengths
+
+),
+
+ranked as (
+
+    select
+        host,
+        row_number() over (
+            order by
+                sum(http_429_requests) + sum(errors) desc, sum(network_requests) desc, host asc
+        ) as place,
+    from hours
+    group by host
+
+),
+
+named as (
+
+    select
+        hours.*,
+        if(ranked.place <= {{ var('report_heat_hosts') }}, hours.host, null) as shown_host,
+        if(ranked.place <= {{ var('report_heat_hosts') }}, ranked.place, null) as shown_place,
+    from hours
+    inner join ranked on hours.host = ranked.host
+
+),
+
+final as (
+
+    select
+        named.shown_host as host,
+        coalesce(named.shown_place, {{ var('report_heat_hosts') }} + 1) as place,
+        -- weeks begin on Mondays, as 2001-01-01 was one
+        time_bucket(
+            to_hours(sized.cell_hours), named.hour_at, timestamp '2001-01-01'
+        ) as cell_at,
+        sized.cell_hours,
+        count(distinct named.host) as hosts,
+        sum(named.network_requests) as network_requests,
+        sum(named.http_429_requests) as http_429_requests,
+        sum(named.errors) as errors,
+        100.0 * sum(named.http_429_requests) / nullif(sum(named.network_requests), 0)
+            as http_429_pct,
+        100.0 * sum(named.errors) / nullif(sum(named.network_requests), 0) as error_pct,
+    from named
+    cross join sized
+    group by all
+
+)
+
+select * from final

@@ -1,0 +1,79 @@
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
+
+with attempts as (
+
+    select
+        *,
+        coalesce(resolver, 'unknown') as resolver_or_unknown,
+    from {{ ref('stg_fallback_attempts') }}
+    {{ where_touched() }}
+
+),
+
+solved as (
+
+    select
+        run_id,
+        artifact_key,
+        resolver,
+    from {{ ref('int_artifact_ttfp') }}
+    {{ where_touched() }}
+
+),
+
+-- an artifact counts once for a resolver, however often that was tried
+tried as (
+
+    select
+        run_id,
+        artifact_key,
+        resolver_or_unknown as resolver,
+        min(ts) as first_ts,
+        count(*) as attempts,
+    from attempts
+    where artifact_key is not null and outcome is distinct from 'skipped'
+    group by run_id, artifact_key, resolver_or_unknown
+
+),
+
+placed as (
+
+    select
+        *,
+        row_number() over (partition by run_id, artifact_key order by first_ts, resolver) as step,
+    from tried
+
+),
+
+counted as (
+
+    select
+        placed.run_id,
+        placed.resolver,
+        avg(placed.step) as mean_step,
+        count(*) as artifacts_tried,
+        count(*) filter (placed.resolver = solved.resolver) as artifacts_found,
+        sum(placed.attempts)::bigint as attempts,
+    from placed
+    left join solved
+        on placed.run_id = solved.run_id and placed.artifact_key = solved.artifact_key
+    group by placed.run_id, placed.resolver
+
+),
+
+final as (
+
+    select
+        run_id,
+        row_number() over (partition by run_id order by mean_step, resolver) as place,
+        resolver,
+        artifacts_tried,
+        artifacts_found,
+        artifacts_tried - artifacts_found as artifacts_passed_on,
+        attempts,
+        100.0 * artifacts_found / artifacts_tried as found_pct,
+    from counted
+
+)
+
+select * from final

@@ -1,0 +1,63 @@
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
+
+with artifacts as (
+
+    select
+        run_id,
+        ttfp_ms,
+    from {{ ref('int_artifact_ttfp') }}
+    {{ where_touched() }}
+
+),
+
+-- from 0, the first try; then in steps of 1, 2 and 5, among which people and targets count
+edges as (
+
+    select unnest({{ var('report_ttfp_edges_ms') }})::double as edge_ms
+
+),
+
+bins as (
+
+    select
+        lag(edge_ms) over (order by edge_ms) as above_ms,
+        edge_ms as up_to_ms,
+        row_number() over (order by edge_ms) as place,
+    from edges
+    union all
+    select
+        max(edge_ms) as above_ms,
+        'infinity'::double as up_to_ms,
+        count(*) + 1 as place,
+    from edges
+
+),
+
+timed as (
+
+    select distinct run_id
+    from artifacts
+    where ttfp_ms is not null
+
+),
+
+final as (
+
+    select
+        timed.run_id,
+        bins.place,
+        bins.above_ms,
+        nullif(bins.up_to_ms, 'infinity'::double) as up_to_ms,
+        count(artifacts.ttfp_ms) as artifacts,
+    from timed
+    cross join bins
+    left join artifacts
+        on
+            timed.run_id = artifacts.run_id
+            and (bins.above_ms is null or bins.above_ms < artifacts.ttfp_ms)
+            and bins.up_to_ms >= artifacts.ttfp_ms
+    group by timed.run_id, bins.place, bins.above_ms, bins.up_to_ms
+
+)
+
+select * from final
