@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,9 @@ def configure(connection: duckdb.DuckDBPyConnection, chosen: Sequence[str] | Non
         connection.execute("set threads = 1")
     connection.execute("set preserve_insertion_order = false")
     connection.execute("set memory_limit = '512MB'")
+    # what does not fit goes here, and not into whatever folder a person is in
+    spill = os.path.join(tempfile.gettempdir(), f"docstokg-spill-{os.getpid()}")
+    connection.execute("set temp_directory = ?", [spill])
     configure_cursor(connection)
 
 
