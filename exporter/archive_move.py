@@ -102,7 +102,7 @@ def move(
     Raises:
         TelemetryError: the archive cannot be written, or not one file could be done.
     """
-    from exporter import direct
+    from exporter.compiled import compiled as compiled_models
     from exporter.paths import project_dir
     from exporter.sources import expand
 
@@ -111,7 +111,7 @@ def move(
     failed = [f"{skip.path}: {skip.reason}" for skip in skipped]
     results: list[FileResult] = []
     with progress("looking", verbose=False) as (say, step):
-        compiled = direct.compiled(project_dir(project), say).read_text()
+        compiled = compiled_models(project_dir(project), say).read_text()
         with _opened(wishes) as writer:
             for path in files:
                 try:

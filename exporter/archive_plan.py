@@ -12,7 +12,8 @@ from typing import Any, Final
 import duckdb
 
 from exporter.archive_process import FileProcess
-from exporter.direct import Models, attached_in_memory
+from exporter.compiled import Models
+from exporter.direct import attached_in_memory
 from exporter.direct_read import raw_views
 from exporter.errors import SourceError, UsageError
 from exporter.raw_schema import TABLES, TELEMETRY

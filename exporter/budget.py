@@ -12,7 +12,6 @@ import typer
 from exporter import output
 from exporter.errors import UsageError
 from exporter.options import Format, OutputFormat, Project, Verbose, moment_of, named
-from exporter.progress import progress
 
 if TYPE_CHECKING:
     from exporter.budgets import Budgets
@@ -90,11 +89,9 @@ def _read(
 
     if not names:
         return budgets.from_warehouse(as_of, targets)
-    from exporter import direct
-    from exporter.paths import project_dir as find_project
+    from exporter.compiled import compiled_for
 
-    with progress("compiling", verbose) as (say, _):
-        compiled = direct.compiled(find_project(project_dir), say, verbose)
+    compiled = compiled_for(project_dir, verbose)
     return budgets.from_files(names, as_of, targets, compiled)
 
 

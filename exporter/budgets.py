@@ -142,7 +142,7 @@ def from_files(
 
 def window_start(compiled: Path, as_of: datetime | None) -> float:
     """Return when the longest window begins, with an hour to spare, Unix seconds."""
-    from exporter.direct import Models
+    from exporter.compiled import Models
 
     end = (as_of or utc(datetime.now(UTC))).replace(tzinfo=UTC).timestamp()
     days = Models(compiled.read_text()).seed_values("slo_targets", "window_days")

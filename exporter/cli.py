@@ -245,12 +245,12 @@ def metrics(
     """Print a run's metrics once, as Prometheus reads them; for batch jobs."""
     import time
 
-    from exporter import direct, exposition, render, samples, warehouse
+    from exporter import exposition, render, samples, warehouse
+    from exporter.compiled import compiled_for
     from exporter.paths import project_dir as find_project
 
     project = find_project(project_dir)
-    with progress("compiling", verbose) as (say, _):
-        compiled = direct.compiled(project, say, verbose)
+    compiled = compiled_for(project, verbose)
     collected = samples.collect(named(db), run, runs, compiled, warehouse.models_version(project))
     for skip in collected.skipped:
         output.complain(f"skipped {skip.path}: {skip.reason}")
@@ -329,13 +329,12 @@ def _summarise(
     """Read a run's summary from its file; from the warehouse if no file is named or has it."""
     from exporter import direct, results
     from exporter.comparison import with_regressions
+    from exporter.compiled import compiled_for
     from exporter.direct_find import NoSuchRun
-    from exporter.paths import project_dir as find_project
     from exporter.query import published
 
     if names:
-        with progress("compiling", verbose) as (say, _):
-            compiled = direct.compiled(find_project(project_dir), say, verbose)
+        compiled = compiled_for(project_dir, verbose)
         try:
             with direct.opened(names, run, compiled, results.SUMMARY_MODELS) as found:
                 for skip in found.skipped:

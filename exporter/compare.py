@@ -11,7 +11,6 @@ import typer
 from exporter import output
 from exporter.errors import TelemetryError
 from exporter.options import Format, OutputFormat, Project, Verbose, named
-from exporter.progress import progress
 
 if TYPE_CHECKING:
     from exporter.comparison import Comparison
@@ -75,14 +74,13 @@ def _compare(
     names: list[str], old: str, new: str, project_dir: Path | None, verbose: bool
 ) -> Comparison:
     """Compare runs from their files; from the warehouse if no file is named or has them."""
-    from exporter import comparison, direct
+    from exporter import comparison
+    from exporter.compiled import compiled_for
     from exporter.direct_find import NoSuchRun
-    from exporter.paths import project_dir as find_project
 
     if not names:
         return comparison.from_warehouse(old, new, project_dir)
-    with progress("compiling", verbose) as (say, _):
-        compiled = direct.compiled(find_project(project_dir), say, verbose)
+    compiled = compiled_for(project_dir, verbose)
     try:
         return comparison.from_files(names, old, new, compiled)
     except NoSuchRun as missing:

@@ -10,6 +10,7 @@ from typing import Final
 import duckdb
 
 from exporter import diagnosis, direct, results
+from exporter.compiled import Models
 from exporter.direct_find import Found, NoSuchRun, chosen
 from exporter.errors import TelemetryError, UsageError
 from exporter.raw_schema import TELEMETRY
@@ -219,7 +220,7 @@ def before(compiled: Path, found: Found, known: Sequence[Found]) -> Sequence[Fou
         found: the run.
         known: all runs, the latest first.
     """
-    models = direct.Models(compiled.read_text())
+    models = Models(compiled.read_text())
     row = duckdb.connect(":memory:").execute(models.models["int_baseline_window"]["sql"]).fetchone()
     most, days = (0, 0.0) if row is None else row
     earlier = [

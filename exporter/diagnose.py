@@ -12,7 +12,6 @@ import typer
 from exporter import output
 from exporter.errors import TelemetryError, UsageError
 from exporter.options import Format, OutputFormat, Project, Run, Verbose, named
-from exporter.progress import progress
 
 if TYPE_CHECKING:
     from exporter.diagnosis import Diagnosis
@@ -100,7 +99,9 @@ def _diagnose(
 
     if not names:
         return diagnosis.from_warehouse(run, against, topic)
-    compiled = _compiled(project_dir, verbose)
+    from exporter.compiled import compiled_for
+
+    compiled = compiled_for(project_dir, verbose)
     try:
         return diagnosis.from_files(names, run, against, topic, compiled)
     except NoSuchRun as missing:
@@ -110,21 +111,14 @@ def _diagnose(
             raise missing from None
 
 
-def _compiled(project_dir: Path | None, verbose: bool) -> Path:
-    from exporter import direct
-    from exporter.paths import project_dir as find_project
-
-    with progress("compiling", verbose) as (say, _):
-        return direct.compiled(find_project(project_dir), say, verbose)
-
-
 def _storage(
     names: list[str], output_format: OutputFormat, project_dir: Path | None, verbose: bool
 ) -> int:
     """Say how large the files are and what grows in them; return the exit code."""
     from exporter import diagnose_storage
+    from exporter.compiled import compiled_for
 
-    found = diagnose_storage.measure(names, _compiled(project_dir, verbose))
+    found = diagnose_storage.measure(names, compiled_for(project_dir, verbose))
     _complain(found.skipped)
     if output_format is OutputFormat.json:
         from exporter.render import print_json

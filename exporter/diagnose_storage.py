@@ -11,6 +11,7 @@ from typing import Any, Final
 import duckdb
 
 from exporter import direct
+from exporter.compiled import Models
 from exporter.errors import SourceError, UsageError
 from exporter.loader import unreadable
 from exporter.raw_sql import ENGINE_ERRORS
@@ -100,7 +101,7 @@ def measure(names: Sequence[str], compiled: Path) -> Storage:
     paths, skipped = expand(names)
     files: list[File] = []
     with direct.attached_in_memory(paths) as (connection, probe):
-        direct.Models(compiled.read_text()).build(connection, ["remedy_limits"])
+        Models(compiled.read_text()).build(connection, ["remedy_limits"])
         found = rows(
             connection, "select highest from lake.marts.remedy_limits where setting = 'file_mb'"
         )

@@ -47,11 +47,10 @@ def load_first(db: list[str] | None, project_dir: Path | None, verbose: bool) ->
 def runs_of(db: list[str], project_dir: Path | None, verbose: bool) -> dict[str, set[str]]:
     """Return the runs of each of the named files and archived runs, and of those they tell of."""
     from exporter import archive_notes, direct
-    from exporter.paths import project_dir as find_project
+    from exporter.compiled import compiled_for
     from exporter.sources import expand
 
-    with progress("compiling", verbose) as (say, _):
-        compiled = direct.compiled(find_project(project_dir), say, verbose)
+    compiled = compiled_for(project_dir, verbose)
     paths = expand([*db, *archive_notes.archives_of(db)])[0]
     runs, _skipped = direct.runs_of(paths, compiled)
     return {path: set(found) for path, found in runs.items()}

@@ -76,11 +76,12 @@ def refresh(request: Request) -> Refreshed:
     Raises:
         TelemetryError: no source could be read, the run is unknown, or a model failed.
     """
-    from exporter import direct, samples, warehouse
+    from exporter import samples, warehouse
+    from exporter.compiled import compiled as compiled_models
     from exporter.paths import project_dir
 
     project = project_dir(request.project)
-    compiled = direct.compiled(project, lambda message: None)
+    compiled = compiled_models(project, lambda message: None)
     collected = samples.collect(
         request.names,
         request.run,

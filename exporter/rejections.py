@@ -58,9 +58,10 @@ def rejected_in_file(path: str, project: Path | None) -> Rejected:
         duckdb.Error: the file cannot be read.
     """
     from exporter import direct
+    from exporter.compiled import Models, compiled
     from exporter.paths import project_dir
 
-    models = direct.Models(direct.compiled(project_dir(project), _say).read_text())
+    models = Models(compiled(project_dir(project), _say).read_text())
     with direct.attached_in_memory([(path, True)]) as (connection, probe):
         if not probe.sources:
             raise SourceError(probe.skipped[0].reason)

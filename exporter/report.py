@@ -15,7 +15,6 @@ import typer
 from exporter import output
 from exporter.errors import UsageError
 from exporter.options import Project, Run, Verbose, moment_of, named
-from exporter.progress import progress
 from exporter.trends import By
 
 if TYPE_CHECKING:
@@ -115,10 +114,9 @@ def _read(names: list[str], asked: Asked, project_dir: Path | None, verbose: boo
     project = find_project(project_dir)
     if not names:
         return report_data.from_warehouse(asked, project)
-    from exporter import direct
+    from exporter.compiled import compiled_for
 
-    with progress("compiling", verbose) as (say, _):
-        compiled = direct.compiled(project, say, verbose)
+    compiled = compiled_for(project, verbose)
     return report_data.from_files(names, asked, compiled, project)
 
 

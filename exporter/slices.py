@@ -16,6 +16,7 @@ import duckdb
 
 from exporter import direct
 from exporter.budgets import window_start
+from exporter.compiled import Models
 from exporter.direct_find import Found
 from exporter.loader import CHUNK_FILES
 from exporter.raw_sql import literal
@@ -101,7 +102,7 @@ def budgets_over(slices: Sequence[bytes], compiled: Path) -> Iterator[duckdb.Duc
         slices: those of at least one run, as Parquet.
         compiled: the compiled models.
     """
-    models = direct.Models(compiled.read_text())
+    models = Models(compiled.read_text())
     with (
         tempfile.TemporaryDirectory(prefix="docstokg-") as folder,
         direct.attached_in_memory([]) as (connection, _),

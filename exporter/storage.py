@@ -150,7 +150,7 @@ def measure(
     Raises:
         SourceError: not one could be measured.
     """
-    from exporter import direct
+    from exporter.compiled import compiled as compiled_models
     from exporter.paths import project_dir
     from exporter.sources import expand
 
@@ -158,7 +158,7 @@ def measure(
     failed = [f"{skip.path}: {skip.reason}" for skip in skipped]
     files: list[FileStorage] = []
     with progress("measuring", verbose=False) as (say, step):
-        compiled = direct.compiled(project_dir(project), say).read_text()
+        compiled = compiled_models(project_dir(project), say).read_text()
         for number, (path, _) in enumerate(paths):
             if not os.path.isdir(path):
                 step(os.path.basename(path), number, len(paths))

@@ -10,7 +10,6 @@ import typer
 from exporter import output
 from exporter.errors import UsageError
 from exporter.options import Format, OutputFormat, Project, Verbose, named
-from exporter.progress import progress
 
 
 class By(StrEnum):
@@ -65,11 +64,9 @@ def trends(
     names = named(db)
     wanted = reading.Wanted(by.value, last, tuple(sli or ()), host, resolver)
     if names:
-        from exporter import direct
-        from exporter.paths import project_dir as find_project
+        from exporter.compiled import compiled_for
 
-        with progress("compiling", verbose) as (say, _):
-            compiled = direct.compiled(find_project(project_dir), say, verbose)
+        compiled = compiled_for(project_dir, verbose)
         found = reading.from_files(names, wanted, compiled)
     else:
         found = reading.from_warehouse(wanted)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter import direct
+from exporter.compiled import compiled
 from exporter.paths import project_dir
 
 Note = Callable[[str, float, str, float, str, str], None]
@@ -43,7 +43,7 @@ def measure(db: Path, folder: Path, note: Note) -> None:
     """
     out = folder / "archive"
     # once after an installation or an edit of a model; not what is measured
-    direct.compiled(project_dir(), lambda _: None)
+    compiled(project_dir(), lambda _: None)
     writer = subprocess.Popen(
         [sys.executable, "-c", _WRITER, str(db)], stdout=subprocess.PIPE, text=True
     )

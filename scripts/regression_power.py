@@ -18,7 +18,8 @@ from typing import Final
 
 import duckdb
 
-from exporter import direct
+from exporter.compiled import Models
+from exporter.compiled import compiled as compiled_models
 
 _MODELS: Final = ("regression_ratios", "regression_percentiles", "regressions")
 #: The relations that those models read, as made-up runs fill them.
@@ -50,7 +51,7 @@ def judged_by(compiled: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Args:
         compiled: the compiled models.
     """
-    models = direct.Models(compiled.read_text())
+    models = Models(compiled.read_text())
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("set threads = 1")  # so that a seed gives the same numbers again
@@ -219,7 +220,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=6)
     asked = parser.parse_args()
     luck = Random(asked.seed)
-    compiled = direct.compiled(Path(), print)
+    compiled = compiled_models(Path(), print)
     with judged_by(compiled) as connection:
         print("False alarms, of two runs, or a run and five before it, of one distribution:")
         for size, runs in ((50, 1), (300, 1), (300, 5)):

@@ -24,7 +24,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 ROOT = Path(__file__).resolve().parents[2]
 Tool = Callable[..., "subprocess.CompletedProcess[str]"]
-_COMPILE = "from pathlib import Path; from exporter import direct; direct.compiled(Path(), print)"
+_COMPILE = (
+    "from pathlib import Path; from exporter.compiled import compiled; compiled(Path(), print)"
+)
 _BUILD = """
 from pathlib import Path
 from exporter import runner

@@ -24,6 +24,7 @@ from exporter import direct, results
 from exporter.archive_file import File
 from exporter.archive_move import Wishes, move
 from exporter.archive_plan import limit_of
+from exporter.compiled import Models
 from exporter.errors import UsageError
 from exporter.raw_schema import TABLES, UPSERTED
 from recorder import TelemetryWriter
@@ -637,7 +638,7 @@ def test_any_file_says_the_same_beside_its_archive(
         patch.setenv("DOCSTOKG_WAREHOUSE", str(compiled.parent.parent))
         folder, out = Path(name), Path(name) / "kept"
         path = strategies.write_file(folder / "t.sqlite3", data)
-        models = direct.Models(compiled.read_text())
+        models = Models(compiled.read_text())
         with loaded(compiled, path) as connection:
             before = raw_rows(connection)
             models.build(connection, answers)

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from exporter import budgets, direct, follow, results, samples, slices, warehouse
+from exporter.compiled import Models
 from exporter.errors import UsageError
 from exporter.loader import load
 
@@ -135,7 +136,7 @@ def loaded(db: Path, compiled: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     connection.execute("attach ':memory:' as lake")
     warehouse.ensure_schema(connection)
     load(connection, [str(db)], lambda message: None)
-    direct.Models(compiled.read_text()).build(
+    Models(compiled.read_text()).build(
         connection, [*results.BUDGET_MODELS, results.BUDGET_SAMPLES_MODEL]
     )
     try:
@@ -167,7 +168,7 @@ def test_a_summary_says_what_its_run_left(tool: Tool, month: Path) -> None:
 
 def test_a_run_is_told_the_same_from_file_and_warehouse(compiled: Path, month: Path) -> None:
     with loaded(month, compiled) as connection:
-        direct.Models(compiled.read_text()).build(connection, results.SUMMARY_MODELS)
+        Models(compiled.read_text()).build(connection, results.SUMMARY_MODELS)
         theirs = results.summary(connection, "r3")
         # what was asked of one run is forgotten
         assert connection.execute(

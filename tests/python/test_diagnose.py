@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import diagnose, diagnosis, direct, warehouse
+from exporter import diagnose, diagnosis, warehouse
+from exporter.compiled import Models
 from exporter.diagnosis import DIAGNOSIS_MODELS, LAST_WEEK, PREVIOUS, VIEWS, Diagnosis
 from exporter.loader import load
 from exporter.results import iso
@@ -152,7 +153,7 @@ def loaded(compiled: Path, paths: Iterable[Path]) -> Any:
     connection.execute("attach ':memory:' as lake")
     warehouse.ensure_schema(connection)
     load(connection, [str(path) for path in paths], lambda message: None)
-    direct.Models(compiled.read_text()).build(connection, [*DIAGNOSIS_MODELS, *VIEWS])
+    Models(compiled.read_text()).build(connection, [*DIAGNOSIS_MODELS, *VIEWS])
     return closing(connection)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from exporter import direct, results, warehouse
+from exporter.compiled import Models
 from exporter.loader import LoadReport, load
 
 from .conftest import ROOT
@@ -110,7 +111,7 @@ class Lake:
         """Return a run's summary, the same from what was loaded and from its file."""
         for schema in ("staging", "intermediate", "marts"):
             self.connection.execute(f"drop schema if exists lake.{schema} cascade")
-        direct.Models(self.compiled.read_text()).build(self.connection, results.SUMMARY_MODELS)
+        Models(self.compiled.read_text()).build(self.connection, results.SUMMARY_MODELS)
         ours = results.summary(self.connection, run).as_json()
         with direct.opened([str(db)], run, self.compiled, results.SUMMARY_MODELS) as found:
             assert results.summary(found.connection, run).as_json() == ours

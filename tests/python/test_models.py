@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter import direct, results, warehouse
+from exporter.compiled import Models
 from exporter.loader import load
 
 from .support import oracle, strategies, verdicts
@@ -36,7 +37,7 @@ def loaded(compiled: Path, *paths: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     connection.execute("attach ':memory:' as lake")
     warehouse.ensure_schema(connection)
     load(connection, [str(path) for path in paths], lambda message: None)
-    models = direct.Models(compiled.read_text())
+    models = Models(compiled.read_text())
     models.build(connection, [*MARTS, "slo_verdicts", "rejected_rows"])
     try:
         yield connection
@@ -119,7 +120,7 @@ def test_direct_equals_the_warehouse(
     with tempfile.TemporaryDirectory() as folder:
         path = strategies.write_file(Path(folder) / "t.sqlite3", data)
         with loaded(compiled, path) as connection:
-            models = direct.Models(compiled.read_text())
+            models = Models(compiled.read_text())
             answers = (*results.SUMMARY_MODELS, results.SAMPLES_MODEL)
             models.build(connection, answers)
             runs = [

@@ -13,7 +13,8 @@ from random import Random
 import duckdb
 import pytest
 
-from exporter import comparison, diagnosis, direct, results, warehouse
+from exporter import comparison, diagnosis, results, warehouse
+from exporter.compiled import Models
 from exporter.errors import TelemetryError, UsageError
 from exporter.loader import load
 from scripts import regression_power as made_up
@@ -175,7 +176,7 @@ def loaded(compiled: Path, *paths: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         warehouse.ensure_schema(connection)
         load(connection, [str(path) for path in paths], lambda message: None)
         models = (*results.REGRESSION_MODELS, *results.DIAGNOSIS_MODELS, *diagnosis.VIEWS)
-        direct.Models(compiled.read_text()).build(
+        Models(compiled.read_text()).build(
             connection, [*models, comparison.VIEW, "slo_measurements", "resolver_slis"]
         )
         yield connection

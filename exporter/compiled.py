@@ -1,0 +1,268 @@
+"""The compiled models: kept beside the warehouse, and built over whatever rows there are."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from exporter import warehouse
+from exporter.errors import ModelError
+from exporter.paths import project_dir as find_project
+from exporter.paths import warehouse_dir
+from exporter.progress import progress
+from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
+from exporter.results import (
+    BUDGET_MODELS,
+    DIAGNOSIS_MODELS,
+    REGRESSION_MODELS,
+    REPORT_MODELS,
+    SAMPLES_MODEL,
+    SLICES_MODEL,
+    SUMMARY_MODELS,
+    TREND_MODELS,
+)
+
+#: Goes up when what is kept of the compiled models changes, so that older files are left alone.
+_FORMAT = 7
+#: What the names of raw relations begin with among the things that a model depends on.
+_RAW = "raw."
+
+
+def compiled_for(project: Path | None, verbose: bool) -> Path:
+    """Return `compiled` of the project that a person named, or of their own, showing progress.
+
+    Raises:
+        UsageError: the folder holds no dbt project.
+        ModelError: a model does not compile, or there is nowhere to write.
+    """
+    with progress("compiling", verbose) as (say, _):
+        return compiled(find_project(project), say, verbose)
+
+
+def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -> Path:
+    """Return the file with the compiled models, having dbt write it if the models changed.
+
+    The file lies in the warehouse folder (or, where that cannot be written, in the temporary
+    folder) under the digest of the models, so that an edited model is compiled at its first use.
+
+    Raises:
+        ModelError: a model does not compile, or there is nowhere to write.
+    """
+    name = f"{warehouse.models_version(project)}.{_FORMAT}.json"
+    folders = [
+        warehouse_dir() / "compiled",
+        Path(tempfile.gettempdir()) / f"docstokg-{os.getuid()}",
+    ]
+    for folder in folders:
+        if (folder / name).is_file() and (folder / name).stat().st_uid == os.getuid():
+            return folder / name
+    from exporter.runner import compile_models
+
+    say("models are new or changed: compiling them (once)")
+    text = _with_columns(compile_models(project, verbose))
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as part:
+                part.write(text)
+            os.replace(part.name, folder / name)
+            return folder / name
+        except OSError:
+            continue
+    raise ModelError(f"cannot write the compiled models to {folders[0]} nor to {folders[1]}")
+
+
+def _with_columns(text: str) -> str:
+    """Add to the compiled models the raw columns that each answer reads, by asking DuckDB."""
+    content = json.loads(text)
+    connection = duckdb.connect(":memory:")
+    try:
+        prepare(connection)
+        # the relations are empty: without this the planner would leave most of them out
+        connection.execute("set disabled_optimizers = 'statistics_propagation,join_order'")
+        for table in TABLES:
+            columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
+            connection.execute(f"create table lake.raw.{table} ({columns})")
+            connection.execute(f"insert into lake.raw.{table} (id) values (1)")
+        answers = dict.fromkeys(
+            (
+                *SUMMARY_MODELS,
+                SAMPLES_MODEL,
+                *DIAGNOSIS_MODELS,
+                *BUDGET_MODELS,
+                SLICES_MODEL,
+                *REGRESSION_MODELS,
+                *TREND_MODELS,
+                *REPORT_MODELS,
+            )
+        )
+        Models(text).build(connection, answers, only_views=True)
+        content["columns"] = {}
+        for model in answers:
+            used: dict[str, set[str]] = {table: set() for table in TABLES}
+            selected = "count(*)" if model == "rejected_rows" else "*"
+            relation = f"lake.{_schema_of(content, model)}.{model}"
+            plan = connection.execute(
+                f"explain (format json) select {selected} from {relation}"
+            ).fetchall()
+            _collect(json.loads(plan[0][1]), used)
+            content["columns"][model] = {table: sorted(found) for table, found in used.items()}
+    finally:
+        connection.close()
+    return json.dumps(content)
+
+
+def _schema_of(content: dict[str, Any], model: str) -> str:
+    """Return the schema of a compiled model."""
+    return next(str(m["schema"]) for m in content["models"] if m["name"] == model)
+
+
+def _collect(plan: Any, used: dict[str, set[str]]) -> None:
+    """Gather the columns that a plan's scans of raw relations read, filters included."""
+    for node in plan:
+        info = node.get("extra_info", {})
+        name = str(info.get("Table", "")).rsplit(".", 1)[-1]
+        if name in used and ".raw." in str(info.get("Table", "")):
+            for key in ("Projections", "Filters"):
+                told = info.get(key, [])
+                text = " ".join(told) if isinstance(told, list) else str(told)
+                used[name] |= {c for c in raw_columns(name) if re.search(rf"\b{c}\b", text)}
+        _collect(node.get("children", []), used)
+
+
+class Models:
+    """The compiled models, in the order in which they build on one another."""
+
+    def __init__(self, text: str) -> None:
+        content: dict[str, Any] = json.loads(text)
+        self.models = {model["name"]: model for model in content["models"]}
+        self.seeds = {seed["name"]: seed for seed in content["seeds"]}
+        self._columns: dict[str, dict[str, list[str]]] = content.get("columns", {})
+        self._built: set[str] = set()
+
+    def raw_columns(self, wanted: Iterable[str]) -> dict[str, set[str]]:
+        """Return which columns of the raw tables the wanted models read."""
+        used: dict[str, set[str]] = {table: set() for table in TABLES}
+        for model in wanted:
+            for table, columns in self._columns[model].items():
+                used[table].update(columns)
+        return used
+
+    def seed_values(self, seed: str, column: str) -> list[str]:
+        """Return a column of a seed, as its file has it."""
+        rows = csv.DictReader(io.StringIO(self.seeds[seed]["csv"]))
+        return [row[column] for row in rows]
+
+    def build(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        wanted: Iterable[str],
+        only_views: bool = False,
+        underway: Iterable[tuple[str, Future[None]]] = (),
+        given: Iterable[str] = (),
+    ) -> None:
+        """Create the wanted models and, before them, what they select from, two at a time.
+
+        Args:
+            connection: has the raw relations.
+            wanted: names of models; those that were built before are left alone.
+            only_views: make no tables, so that the planner sees down to the raw relations.
+            underway: raw relations that are still being filled, each with the future that ends
+                when a piece of it is in; what selects from one waits for it.
+            given: names of models that the connection has already.
+        """
+        self._built.update(given)
+        order = [name for name in self._order(wanted) if name not in self._built]
+        schemas = {(self.seeds.get(name) or self.models[name])["schema"] for name in order}
+        for schema in sorted(schemas):
+            connection.execute(f"create schema if not exists lake.{schema}")
+        running = {future: f"{_RAW}{table}" for table, future in underway}
+        with ThreadPoolExecutor(2) as pool:
+            while order or running:
+                waiting = {*order, *running.values()}
+                for name in [n for n in order if waiting.isdisjoint(self._needs(n))]:
+                    cursor = connection.cursor()
+                    warehouse.configure_cursor(cursor)
+                    running[pool.submit(self._make, name, cursor, only_views)] = name
+                    order.remove(name)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    future.result()
+                    self._built.add(running.pop(future))
+
+    def _parents(self, name: str) -> list[str]:
+        """Return what a relation selects from: models, seeds and raw relations."""
+        return self.models[name]["depends_on"] if name in self.models else []
+
+    def _needs(self, name: str) -> set[str]:
+        """Return what has to be ready before a relation can be made.
+
+        A table needs the rows below it, a view only what it names.
+        """
+        parents = set(self._parents(name))
+        if name in self.models and not self.models[name]["stored"]:
+            return {parent for parent in parents if not parent.startswith(_RAW)}
+        return parents.union(*(self._below(parent) for parent in parents))
+
+    def _below(self, name: str) -> set[str]:
+        """Return what a view reads when it is read; nothing for a table."""
+        if name not in self.models or self.models[name]["stored"]:
+            return set()
+        parents = set(self._parents(name))
+        return parents.union(*(self._below(parent) for parent in parents))
+
+    def _order(self, wanted: Iterable[str]) -> list[str]:
+        """Return the wanted models and all they select from, each after what it selects from."""
+        order: dict[str, None] = {}
+
+        def visit(name: str) -> None:
+            if name in order or name in self._built or name.startswith(_RAW):
+                return
+            for parent in self._parents(name):
+                visit(parent)
+            order[name] = None
+
+        for name in wanted:
+            visit(name)
+        return list(order)
+
+    def _make(self, name: str, cursor: duckdb.DuckDBPyConnection, only_views: bool) -> None:
+        if seed := self.seeds.get(name):
+            self._seed(cursor, seed)
+            return
+        model = self.models[name]
+        kind = "table" if model["stored"] and not only_views else "view"
+        relation = f"lake.{model['schema']}.{model['name']}"
+        cursor.execute(f"create or replace {kind} {relation} as {model['sql']}")
+
+    @staticmethod
+    def _seed(connection: duckdb.DuckDBPyConnection, seed: dict[str, Any]) -> None:
+        rows = list(csv.DictReader(io.StringIO(seed["csv"])))
+        columns = ", ".join(f"{name} {seed['types'][name]}" for name in rows[0])
+        relation = f"lake.{seed['schema']}.{seed['name']}"
+        connection.execute(f"create or replace table {relation} ({columns})")
+        one = f"({', '.join('?' for _ in rows[0])})"
+        connection.execute(
+            f"insert into {relation} values {', '.join(one for _ in rows)}",
+            [value or None for row in rows for value in row.values()],
+        )
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make an empty database in memory one in which models can be built."""
+    # small row groups, so that both cores work on the rows of one run
+    connection.execute("attach ':memory:' as lake (row_group_size 16384)")
+    connection.execute("create schema lake.raw")
+    flags = ", ".join(f"{name} boolean" for name in CAPABILITIES)
+    connection.execute(
+        f"create table lake.raw.source_files (file_id varchar, path varchar, {flags})"
+    )
