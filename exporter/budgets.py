@@ -127,15 +127,13 @@ def from_files(
         TelemetryError: no source could be read, they hold no run, or a model failed.
     """
     from exporter import direct
-    from exporter.archive_notes import archives_of
 
     since = window_start(compiled, as_of)
 
     def beside(found: Found, known: Sequence[Found]) -> Sequence[Found]:
         return [o for o in known if o.run_id != found.run_id and o.latest >= since]
 
-    everything = [*names, *archives_of(names)]
-    with direct.opened(everything, "latest", compiled, BUDGET_MODELS, beside) as opened:
+    with direct.opened(names, "latest", compiled, BUDGET_MODELS, beside, archives=True) as opened:
         source = ", ".join(names)
         return read(opened.connection, as_of, targets, source, opened.skipped)
 

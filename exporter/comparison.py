@@ -208,7 +208,8 @@ def from_files(names: Sequence[str], old: str, new: str, compiled: Path) -> Comp
         return [named]
 
     wanted = (*REGRESSION_MODELS, *DIAGNOSIS_MODELS)
-    with direct.opened(names, new, compiled, wanted, beside, (*diagnosis.VIEWS, VIEW)) as found:
+    over = (*diagnosis.VIEWS, VIEW)
+    with direct.opened(names, new, compiled, wanted, beside, over, archives=True) as found:
         return compare(found.connection, meant, found.run_id, found.path, found.skipped)
 
 

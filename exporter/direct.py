@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from exporter import warehouse
-from exporter.archive_notes import note_of, notes_of
+from exporter.archive_notes import archives_of, note_of, notes_of
 from exporter.compiled import Models, prepare
 from exporter.direct_find import (
     Found,
@@ -65,6 +65,7 @@ def opened(
     wanted: Sequence[str],
     beside: Beside | None = None,
     over: Sequence[str] = (),
+    archives: bool = False,
 ) -> Iterator[Direct]:
     """Read one run out of the named sources and build the wanted models over it.
 
@@ -75,6 +76,7 @@ def opened(
         wanted: names of the models to build, with all that they need.
         beside: chooses runs whose rows are read too, to compare with; by default none.
         over: views to build over the wanted models, which read nothing else.
+        archives: runs that the files say were archived are sources, too, to choose among.
 
     Raises:
         SourceError: not one source could be read, or they hold no run at all.
@@ -82,7 +84,7 @@ def opened(
         ModelError: a compiled model failed.
     """
     models = Models(compiled_models.read_text())
-    paths, missing = expand(names)
+    paths, missing = expand([*names, *archives_of(names)] if archives else names)
     with attached_in_memory(paths) as (connection, probe):
         skipped = [*missing, *probe.skipped]
         if not probe.sources:

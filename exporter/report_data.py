@@ -141,7 +141,9 @@ def from_files(names: Sequence[str], asked: Asked, compiled: Path, project: Path
         (*TREND_MODELS, *REPORT_MODELS, *BUDGET_MODELS, *REGRESSION_MODELS, *DIAGNOSIS_MODELS)
     )
     over = (*diagnosis.VIEWS, VIEW)
-    with direct.opened(names, asked.run, compiled, list(wanted), beside, over) as opened:
+    with direct.opened(
+        names, asked.run, compiled, list(wanted), beside, over, archives=True
+    ) as opened:
         return read(opened.connection, asked, ", ".join(names), project, opened.skipped)
 
 

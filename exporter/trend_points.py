@@ -181,5 +181,5 @@ def from_files(names: Sequence[str], wanted: Wanted, compiled: Path) -> Trends:
         others = [other for other in known if other.run_id != found.run_id]
         return others[: wanted.last - 1] if wanted.by == "run" else others
 
-    with direct.opened(names, "latest", compiled, TREND_MODELS, beside) as opened:
+    with direct.opened(names, "latest", compiled, TREND_MODELS, beside, archives=True) as opened:
         return read(opened.connection, wanted, ", ".join(names), None, opened.skipped)
