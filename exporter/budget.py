@@ -11,7 +11,15 @@ import typer
 
 from exporter import output
 from exporter.errors import UsageError
-from exporter.options import Format, OutputFormat, Project, Verbose, moment_of, named
+from exporter.options import (
+    DbElseWarehouse,
+    Format,
+    OutputFormat,
+    Project,
+    Verbose,
+    moment_of,
+    named,
+)
 
 if TYPE_CHECKING:
     from exporter.budgets import Budgets
@@ -23,15 +31,7 @@ EXAMPLE: Final = (
 
 
 def budget(
-    db: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--db",
-            metavar="FILE|DIR|GLOB",
-            help="Telemetry of the crawler, all runs in it; may be repeated; quote a glob; without "
-            "it, DOCSTOKG_TELEMETRY_DB_PATH, else the warehouse.",
-        ),
-    ] = None,
+    db: DbElseWarehouse = None,
     as_of: Annotated[
         str | None,
         typer.Option(

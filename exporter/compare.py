@@ -10,7 +10,7 @@ import typer
 
 from exporter import output
 from exporter.errors import TelemetryError
-from exporter.options import Format, OutputFormat, Project, Verbose, named
+from exporter.options import DbElseWarehouse, Format, OutputFormat, Project, Verbose, named
 
 if TYPE_CHECKING:
     from exporter.comparison import Comparison
@@ -36,15 +36,7 @@ def compare(
         ),
     ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="A run id, or latest.")],
-    db: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--db",
-            metavar="FILE|DIR|GLOB",
-            help="Telemetry of the crawler; may be repeated; quote a glob; without it, "
-            "DOCSTOKG_TELEMETRY_DB_PATH, else the warehouse.",
-        ),
-    ] = None,
+    db: DbElseWarehouse = None,
     fail_on: Annotated[
         FailOn | None,
         typer.Option(

@@ -11,7 +11,7 @@ import typer
 
 from exporter import output
 from exporter.errors import TelemetryError, UsageError
-from exporter.options import Format, OutputFormat, Project, Run, Verbose, named
+from exporter.options import DbElseWarehouse, Format, OutputFormat, Project, Run, Verbose, named
 
 if TYPE_CHECKING:
     from exporter.diagnosis import Diagnosis
@@ -40,15 +40,7 @@ def diagnose(
         Topic | None,
         typer.Argument(help="What to look at; without it, every SLO that the run misses."),
     ] = None,
-    db: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--db",
-            metavar="FILE|DIR|GLOB",
-            help="Telemetry of the crawler; may be repeated; quote a glob; without it, "
-            "DOCSTOKG_TELEMETRY_DB_PATH, else the warehouse.",
-        ),
-    ] = None,
+    db: DbElseWarehouse = None,
     run: Run = "latest",
     against: Annotated[
         str,

@@ -29,6 +29,15 @@ Db = Annotated[
         "run, summary, metrics and serve take DOCSTOKG_TELEMETRY_DB_PATH when it is not given.",
     ),
 ]
+DbElseWarehouse = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--db",
+        metavar="FILE|DIR|GLOB",
+        help="Telemetry of the crawler; may be repeated; quote a glob; without it, "
+        "DOCSTOKG_TELEMETRY_DB_PATH, else the warehouse.",
+    ),
+]
 Run = Annotated[str, typer.Option("--run", help="A run id, or latest.")]
 Project = Annotated[
     Path | None,

@@ -14,7 +14,7 @@ import typer
 
 from exporter import output
 from exporter.errors import UsageError
-from exporter.options import Project, Run, Verbose, moment_of, named
+from exporter.options import DbElseWarehouse, Project, Run, Verbose, moment_of, named
 from exporter.trends import By
 
 if TYPE_CHECKING:
@@ -31,15 +31,7 @@ class ReportFormat(StrEnum):
 
 
 def report(
-    db: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--db",
-            metavar="FILE|DIR|GLOB",
-            help="Telemetry of the crawler; may be repeated; quote a glob; without it, "
-            "DOCSTOKG_TELEMETRY_DB_PATH, else the warehouse.",
-        ),
-    ] = None,
+    db: DbElseWarehouse = None,
     out: Annotated[
         str | None,
         typer.Option(

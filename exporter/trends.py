@@ -9,7 +9,7 @@ import typer
 
 from exporter import output
 from exporter.errors import UsageError
-from exporter.options import Format, OutputFormat, Project, Verbose, named
+from exporter.options import DbElseWarehouse, Format, OutputFormat, Project, Verbose, named
 
 
 class By(StrEnum):
@@ -26,15 +26,7 @@ EXAMPLE: Final = (
 
 
 def trends(
-    db: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--db",
-            metavar="FILE|DIR|GLOB",
-            help="Telemetry of the crawler; may be repeated; quote a glob; without it, "
-            "DOCSTOKG_TELEMETRY_DB_PATH, else the warehouse.",
-        ),
-    ] = None,
+    db: DbElseWarehouse = None,
     by: Annotated[
         By, typer.Option("--by", help="What a point is measured over; weeks are of ISO 8601, UTC.")
     ] = By.run,
