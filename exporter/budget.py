@@ -62,7 +62,10 @@ def budget(
     Exit code 0: no budget of runs or roles is overspent; 1: one is.
     """
     moment = None if as_of is None else moment_of(as_of)
-    targets = dict(map(_target, target or []))
+    asked = list(map(_target, target or []))
+    targets = dict(asked)
+    if len(targets) < len(asked):
+        raise UsageError("--target: an SLO has two targets: give it once")
     found = _read(named(db), moment, targets, project_dir, verbose)
     for skip in found.skipped:
         output.complain(f"skipped {skip.path}: {skip.reason}")

@@ -28,6 +28,12 @@ _BUDGETS = (
     "scope), slo, subject nulls first"
 )
 _KNOWN = "select distinct slo from lake.marts.slo_targets order by slo"
+_PERCENT = 100.0
+#: Units of the SLOs, and the most that a target can be.
+_UNITS = (
+    "select slo, any_value(unit) as unit, if(any_value(unit) = '%', 100.0, 'inf'::double) as most "
+    "from lake.marts.slo_targets group by slo order by slo"
+)
 _BURN_RATES = "select * from lake.marts.slo_burn_rates order by slo, scope, subject, window_hours"
 
 
@@ -164,12 +170,17 @@ def read(
         skipped: sources that could not be read.
 
     Raises:
-        UsageError: a target is of an SLO that there is none of.
+        UsageError: a target is of an SLO that there is none of, or cannot be.
     """
     known = [row["slo"] for row in rows(connection, _KNOWN)]
     for slo in targets:
         if slo not in known:
             raise UsageError(f"--target: there is no SLO {slo!r}, only {', '.join(known)}")
+    for row in rows(connection, _UNITS):
+        asked = targets.get(row["slo"])
+        if asked is not None and not 0 <= asked <= row["most"]:
+            bounds = "0 to 100" if row["most"] == _PERCENT else "0 or more"
+            raise UsageError(f"--target {row['slo']}={asked:g} cannot be: {row['unit']}, {bounds}")
     # one moment for all that is read
     moment = as_of or utc(datetime.now(UTC))
     results.ask_as_of(connection, moment)

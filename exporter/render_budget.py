@@ -23,8 +23,12 @@ _HOSTS_SHOWN: Final = 10
 _TOLD: Final = 5
 #: What is said where nothing was measured.
 NO_DATA: Final = "no data"
-#: Columns that a narrow terminal does without, first of all.
-_LEFT_OUT: Final = ("objective", "no data", "too few", "of events")
+#: Columns that a narrow terminal does without, one step after the other; never of what it is told.
+_LEFT_OUT: Final = (
+    ("objective", "no data", "too few"), ("of events",), ("burn",), ("target",), ("judged", "bad"),
+)  # fmt: skip
+#: Columns of a text that is no terminal's: whole lines.
+_PIPE_WIDTH: Final = 1000
 _SIGN: Final = {">=": "≥", "<=": "≤"}
 
 
@@ -33,6 +37,8 @@ def print_budgets(found: Budgets) -> None:
     from rich.text import Text
 
     out = console_out()
+    if not out.is_terminal:
+        out.width = _PIPE_WIDTH
     verdict = ("OVERSPENT", "bold red") if not found.is_good() else ("WITHIN", "bold green")
     if not found.has_data:
         verdict = ("NO DATA", "bold yellow")
@@ -44,7 +50,11 @@ def print_budgets(found: Budgets) -> None:
     hosts = [row for row in found.budgets if row["scope"] == "run_host"]
     spending = [row for row in hosts if row["slices_bad"]][:_HOSTS_SHOWN]
     shown = [row for row in found.budgets if row["scope"] != "run_host" or row in spending]
-    out.print(_table(shown, out))
+    table, missing = _table(shown, out)
+    out.print(table)
+    if missing:
+        told = f"not shown: {', '.join(missing)}: widen the terminal, or --output-format json"
+        out.print(Text(told, style="dim"))
     if len(hosts) > len(spending):
         rest = f"{len(hosts) - len(spending):,} more budgets of single hosts: --output-format json"
         out.print(Text(rest, style="dim"))
@@ -52,14 +62,15 @@ def print_budgets(found: Budgets) -> None:
         out.print(Text(line), soft_wrap=True)
 
 
-def _table(shown: Sequence[Row], out: Console) -> Table:
-    """Lay out budgets; on a narrow terminal without what can be asked for in JSON."""
-    wide = out.options.update(max_width=1000)
-    for fewer in ((), _LEFT_OUT, (*_LEFT_OUT, "burn")):
+def _table(shown: Sequence[Row], out: Console) -> tuple[Table, list[str]]:
+    """Lay out budgets, on a narrow terminal without some columns; return their names, too."""
+    wide = out.options.update(max_width=_PIPE_WIDTH)
+    for number in range(len(_LEFT_OUT) + 1):
+        fewer = [column for step in _LEFT_OUT[:number] for column in step]
         table = _laid_out(shown, fewer)
         if out.measure(table, options=wide).maximum <= out.width:
             break
-    return table
+    return table, fewer
 
 
 def _laid_out(shown: Sequence[Row], fewer: Sequence[str]) -> Table:
@@ -71,7 +82,8 @@ def _laid_out(shown: Sequence[Row], fewer: Sequence[str]) -> Table:
     kept = [name for name in (rows[0] if rows else ()) if not name.startswith(tuple(fewer))]
     for column in kept:
         is_text = column in ("SLO", "scope", "ran out (UTC)")
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=column != "scope")
+        table.add_column(column, justify="left" if is_text else "right",
+                         no_wrap=column != "scope", overflow="fold")  # fmt: skip
     for cells in rows:
         table.add_row(*(cells[column] for column in kept))
     return table
