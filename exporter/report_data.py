@@ -15,7 +15,7 @@ from exporter.budgets import Budgets
 from exporter.comparison import BASELINE, VIEW, Comparison, compare
 from exporter.definitions import Definition, definitions
 from exporter.direct_find import Found
-from exporter.errors import TelemetryError
+from exporter.errors import TelemetryError, UsageError
 from exporter.results import (
     BUDGET_MODELS,
     DIAGNOSIS_MODELS,
@@ -267,6 +267,12 @@ def _run(connection: duckdb.DuckDBPyConnection, asked: Asked) -> Row:
         )
         if not found:
             raise TelemetryError(f"run {asked.run!r} is unknown: see docstokg-telemetry runs")
+        ended = found[0]["last_event_at"]
+        if asked.as_of is not None and ended is not None and ended > asked.as_of:
+            raise UsageError(
+                f"run {asked.run!r} had not ended by --as-of {asked.as_of} UTC; its last event is "
+                f"of {ended:%Y-%m-%d %H:%M:%S} UTC: name a later moment, or an earlier run"
+            )
         return found[0]
     found = rows(
         connection,

@@ -182,6 +182,10 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     for arguments, said in (
         (("report", "--db", db), "name the file with --out report.html, or --out - for"),
         (("report", "--db", db, "--run", "nope", "--out", "-"), "nope"),
+        (
+            ("report", "--db", db, "--run", "r4", "--as-of", "2025-10-10", "--out", "-"),
+            "run 'r4' had not ended by --as-of 2025-10-10 00:00:00 UTC",
+        ),
         (("report", "--db", db, "--out", tmp_path / "no" / "r.html"), "cannot write"),
     ):
         wrong = tool(*arguments)
