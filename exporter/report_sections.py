@@ -191,13 +191,17 @@ def _who(row: Row) -> str:
 def _runs(report: Report) -> Section:
     slis = {s["slo"]: s["unit"] for s in report.slos if s["scope"] == "run"}
     table = Table(
-        ["run", "start (UTC)~", "length#", "artifacts#", *(f"{slo}#" for slo in slis), "verdict~"],
+        ["run", "verdict~", "start (UTC)~", "length#", "artifacts#", *(f"{slo}#" for slo in slis)],
         [
             [
-                printable(r["run_id"]), "–" if r["started_at"] is None else moment(r["started_at"]),
-                length(r["length_s"]) + ("" if r["is_finished"] else " …"), f"{r['artifacts']:,}",
-                *(value(r[slo], unit) for slo, unit in slis.items()),
+                printable(r["run_id"]),
                 MARK["pass"] if r["has_passed"] else f"{MARK['fail']} ({r['slos_failed']})",
+                "–" if r["started_at"] is None else moment(r["started_at"]),
+                length(r["length_s"]) + ("" if r["is_finished"] else " …"), f"{r['artifacts']:,}",
+                *(
+                    ("✗ " if slo in (r["missed"] or ()) else "") + value(r[slo], unit)
+                    for slo, unit in slis.items()
+                ),
             ]
             for r in reversed(report.runs)
         ],
