@@ -57,7 +57,7 @@ def funnel(report: Report) -> Section:
         f"{best['artifacts_tried']:,} artifacts it is asked for."
     )
     table = Table(
-        ["resolver", "asked for#", "found first#", "found#", "passed on#", "attempts#"],
+        ["resolver", "asked for#", "found first#", "found#", "not found here#", "attempts#"],
         [
             [
                 printable(r["resolver"]), f"{r['artifacts_tried']:,}", f"{r['artifacts_found']:,}",
@@ -67,9 +67,15 @@ def funnel(report: Report) -> Section:
         ],
         is_cut=len(rows) > TABLE_ROWS,
     )  # fmt: skip
-    note = "In the order in which they were asked; light: artifacts asked for, dark: found first."
-    return Section("resolvers", "Resolver funnel", note,
-                   [Figure(takeaway, charts.funnel(rows[:_RESOLVERS]), table)])  # fmt: skip
+    note = (
+        "In the order in which they were asked. Of what is not found here, the next one is asked, "
+        "or it is given up."
+    )
+    legend = "Light: artifacts asked for; dark: found first."
+    spec = charts.funnel(rows[:_RESOLVERS])
+    return Section(
+        "resolvers", "Resolver funnel", note, [Figure(takeaway, spec, table, "", legend)]
+    )
 
 
 def heat(report: Report) -> Section:

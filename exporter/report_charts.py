@@ -13,7 +13,7 @@ from exporter.results import Row
 #: Height of a row of names (CSS pixels), and what a target or budget is: met or not.
 ROW: Final = 24
 STATES: Final = ("pass", "fail", "no_target")
-_VERDICTS: Final = ("worse", "better", "same")
+_VERDICTS: Final = ("worse", "better", "same", "not_enough_data")
 _NAME_LIMIT: Final = 28
 
 
@@ -26,9 +26,10 @@ def short(name: str, limit: int = _NAME_LIMIT) -> str:
 def by_state(field: str, states: Sequence[str]) -> Spec:
     """Tell states apart by colour and by shape."""
     shapes = {"pass": "circle", "fail": "diamond", "no_target": "square", "worse": "diamond",
-              "better": "triangle-up", "same": "circle"}  # fmt: skip
+              "better": "triangle-up", "same": "circle", "not_enough_data": "square"}  # fmt: skip
     colours = {"pass": "var(--good)", "fail": "var(--bad)", "no_target": "var(--soft)",
-               "worse": "var(--bad)", "better": "var(--good)", "same": "var(--soft)"}  # fmt: skip
+               "worse": "var(--bad)", "better": "var(--good)", "same": "var(--soft)",
+               "not_enough_data": "var(--grid)"}  # fmt: skip
     return {
         "color": {
             "field": field, "legend": None,

@@ -15,7 +15,7 @@ from exporter.budgets import Budgets
 from exporter.comparison import BASELINE, VIEW, Comparison, compare
 from exporter.definitions import Definition, definitions
 from exporter.direct_find import Found
-from exporter.errors import TelemetryError
+from exporter.errors import TelemetryError, UsageError
 from exporter.results import (
     BUDGET_MODELS,
     DIAGNOSIS_MODELS,
@@ -61,7 +61,8 @@ class Report:
         slos: its rows of slo_verdicts, what fails first.
         budgets: error budgets as of the moment of the report.
         trends: of the run and its roles.
-        runs: the runs it looks back on, the latest last: start, verdict and SLIs.
+        runs: the runs it looks back on, the latest last: start, verdict, SLIs, and which SLOs
+            of the whole run are missed.
         streaks: rows of slo_streaks: since when SLOs are missed, worst first.
         turned: the run whose changes explain most, held against those before it: this one if an
             SLI of it got worse, else the one since which an SLO is missed.
@@ -267,6 +268,12 @@ def _run(connection: duckdb.DuckDBPyConnection, asked: Asked) -> Row:
         )
         if not found:
             raise TelemetryError(f"run {asked.run!r} is unknown: see docstokg-telemetry runs")
+        ended = found[0]["last_event_at"]
+        if asked.as_of is not None and ended is not None and ended > asked.as_of:
+            raise UsageError(
+                f"run {asked.run!r} had not ended by --as-of {asked.as_of} UTC; its last event is "
+                f"of {ended:%Y-%m-%d %H:%M:%S} UTC: name a later moment, or an earlier run"
+            )
         return found[0]
     found = rows(
         connection,
@@ -291,9 +298,11 @@ def _runs(connection: duckdb.DuckDBPyConnection, chosen: Sequence[str]) -> list[
     return rows(
         connection,
         "select i.started_at, i.length_s, i.is_finished, i.last_event_at, v.has_passed, "
-        "v.slos_failed, s.* from lake.marts.run_inventory as i "
+        "v.slos_failed, m.missed, s.* from lake.marts.run_inventory as i "
         "join lake.marts.run_slis as s on i.run_id = s.run_id "
         "join lake.marts.run_verdicts as v on i.run_id = v.run_id "
+        "left join (select run_id, list(slo) as missed from lake.marts.slo_verdicts "
+        "where scope = 'run' and status = 'fail' group by run_id) as m on i.run_id = m.run_id "
         "where list_contains(?::varchar[], i.run_id) order by i.last_event_at, i.run_id",
         list(chosen),
     )

@@ -74,6 +74,8 @@ def _section(section: Section) -> Iterator[str]:
         yield escaped(section.note)
         yield ""
     for figure in section.figures:
+        if figure.spec is not None and not figure.table.rows:
+            continue  # a caption of a chart whose numbers are in the table before
         yield escaped(figure.takeaway)
         yield ""
         yield from _table(figure.table)

@@ -35,12 +35,14 @@ class Figure:
         spec: the chart; None where the table is all.
         table: every value of the chart.
         title: of the figure among others in its section; empty where it is alone.
+        legend: what the chart's colours mean; said only where the chart is.
     """
 
     takeaway: str
     spec: Spec | None
     table: Table
     title: str = ""
+    legend: str = ""
 
 
 @dataclass(frozen=True)

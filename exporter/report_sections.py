@@ -18,11 +18,13 @@ from exporter.report_words import (
     change,
     count,
     explaining,
+    explains,
     length,
     name,
     share,
     target,
     value,
+    with_verdict,
 )
 from exporter.results import Row
 
@@ -138,16 +140,21 @@ def _changes(report: Report) -> Section:
         is_cut=len(own) + len(members) > TABLE_ROWS,
     )  # fmt: skip
     worse = [r for r in own if r["verdict"] == "worse"]
-    compared = [r for r in own if r["change_low"] is not None]
+    compared, lacking = with_verdict(own)
+    drawn = [r for r in own if r["change_low"] is not None]
     takeaway = f"{len(worse)} of {count(len(compared), 'SLI')} compared got worse" + (
         f": {', '.join(name(r) for r in worse)}." if worse else "."
     )
     if not compared:
+        takeaway = "There is not enough data to compare."
+    elif lacking:
+        takeaway += f" {len(lacking)} of {len(own)} had not enough data to be compared."
+    if not drawn:
         return Section("changes", "What changed, and who explains it", note,
-                       [Figure("There is not enough data to compare.", None, table)])  # fmt: skip
+                       [Figure(takeaway, None, table)])  # fmt: skip
     figures: list[Figure] = []
-    for unit in dict.fromkeys(r["unit"] for r in compared):
-        rows = [r for r in compared if r["unit"] == unit]
+    for unit in dict.fromkeys(r["unit"] for r in drawn):
+        rows = [r for r in drawn if r["unit"] == unit]
         words = takeaway if not figures else f"The same for SLIs in {unit}."
         figures.append(
             Figure(words, charts.intervals(rows, unit), table if not figures else NO_TABLE)
@@ -161,10 +168,7 @@ def _changes(report: Report) -> Section:
 
 def _explained(row: Row, explained: Sequence[Row]) -> Figure:
     first = explained[0]
-    takeaway = (
-        f"{printable(str(first['segment']))} explains {share(first['share_of_change'])} of the "
-        f"change of {name(row)}."
-    )
+    takeaway = f"{explains(first, f'the change of {name(row)}')}."
     table = Table(
         [str(first["dimension"]), "part of the change#", "rate now#", "rate before#"],
         [
@@ -180,20 +184,24 @@ def _explained(row: Row, explained: Sequence[Row]) -> Figure:
 
 def _who(row: Row) -> str:
     return ", ".join(
-        f"{printable(str(e['segment']))} {share(e['share_of_change'])}" for e in explaining(row)
+        f"{printable(str(e['segment']))} ({share(e['share_of_change'])})" for e in explaining(row)
     )
 
 
 def _runs(report: Report) -> Section:
     slis = {s["slo"]: s["unit"] for s in report.slos if s["scope"] == "run"}
     table = Table(
-        ["run", "start (UTC)~", "length#", "artifacts#", *(f"{slo}#" for slo in slis), "verdict~"],
+        ["run", "verdict~", "start (UTC)~", "length#", "artifacts#", *(f"{slo}#" for slo in slis)],
         [
             [
-                printable(r["run_id"]), "–" if r["started_at"] is None else moment(r["started_at"]),
-                length(r["length_s"]) + ("" if r["is_finished"] else " …"), f"{r['artifacts']:,}",
-                *(value(r[slo], unit) for slo, unit in slis.items()),
+                printable(r["run_id"]),
                 MARK["pass"] if r["has_passed"] else f"{MARK['fail']} ({r['slos_failed']})",
+                "–" if r["started_at"] is None else moment(r["started_at"]),
+                length(r["length_s"]) + ("" if r["is_finished"] else " …"), f"{r['artifacts']:,}",
+                *(
+                    ("✗ " if slo in (r["missed"] or ()) else "") + value(r[slo], unit)
+                    for slo, unit in slis.items()
+                ),
             ]
             for r in reversed(report.runs)
         ],

@@ -22,6 +22,8 @@ MARK: Final = {
 _SIGN: Final = {">=": "≥", "<=": "≤"}
 _OF: Final = {"run_role": "role", "run_host": "host", "run_resolver": "resolver"}
 _EXPLAINED: Final = 3
+#: A part above this is more than the whole: not by rounding alone.
+_WHOLE: Final = 1 + 1e-9
 
 
 @dataclass(frozen=True)
@@ -151,26 +153,47 @@ def _changed(report: Report) -> Card:
     question = "What got worse, and who explains it?"
     own = report.turned.slis
     worse = [row for row in own if row["verdict"] == "worse"]
-    compared = [row for row in own if row["verdict"] != "not_enough_data"]
-    if not compared:
-        reasons = [row["missing"] for row in own if row["missing"]]
-        missing = max(reasons, key=reasons.count, default="nothing to compare")
-        if not report.turned.baselines:
-            missing = before(report)
-        return Card(question, "Not known", f"Not enough data: {missing}.", "unknown")
+    compared, lacking = with_verdict(own)
+    if not worse and (not compared or len(lacking) > len(compared)):
+        return Card(question, "Not known", _incomparable(report, compared, lacking), "unknown")
+    lack = f" {_lack(lacking, own)}." if lacking else ""
     if not worse:
-        better = [name(row) for row in compared if row["verdict"] == "better"]
         detail = f"{_count(len(compared), 'SLI')} compared with {before(report)}."
-        if better:
-            detail += f" Better: {', '.join(better[:3])}."
-        return Card(question, "Nothing", detail, "good")
+        return Card(question, "Nothing", f"{detail}{_better(compared)}{lack}", "good")
     missed = {(s["slo"], s["scope"], s["subject"]): s["runs_missed"] for s in report.streaks}
     # what is missed too matters more than what has only changed
     worse.sort(key=lambda r: (r["slo"], r["scope"], r["subject"]) not in missed)
     told = " ".join(_blamed(row) for row in worse[:2])
     more = f" {len(worse) - 2} more got worse." if len(worse) > 2 else ""
     answer = _culprit(worse) or ", ".join(name(row) for row in worse[:2])
-    return Card(question, answer, f"{_since(report)}{told}{more}", "bad")
+    return Card(question, answer, f"{_since(report)}{told}{more}{lack}", "bad")
+
+
+def with_verdict(slis: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Part SLIs into those that could be compared, and those that had not enough data."""
+    lacking = [row for row in slis if row["verdict"] == "not_enough_data"]
+    return [row for row in slis if row["verdict"] != "not_enough_data"], lacking
+
+
+def _incomparable(report: Report, compared: Sequence[Row], lacking: Sequence[Row]) -> str:
+    """Say why it is not known what got worse, where too little could be compared."""
+    if not report.turned.baselines:
+        return f"Not enough data: {before(report)}."
+    if not lacking:
+        return "Not enough data: nothing to compare."
+    reasons = [str(row["missing"]) for row in lacking if row["missing"]]
+    most_first = sorted(set(reasons), key=lambda reason: (-reasons.count(reason), reason))
+    told = "; ".join(f"{reasons.count(reason)}: {reason}" for reason in most_first)
+    return f"{_lack(lacking, [*compared, *lacking])} ({told}).{_better(compared)}"
+
+
+def _lack(lacking: Sequence[Row], own: Sequence[Row]) -> str:
+    return f"{len(lacking)} of {_count(len(own), 'SLI')} had not enough data to be compared"
+
+
+def _better(compared: Sequence[Row]) -> str:
+    better = [name(row) for row in compared if row["verdict"] == "better"]
+    return f" Better: {', '.join(better[:3])}." if better else ""
 
 
 def _since(report: Report) -> str:
@@ -199,7 +222,7 @@ def _blamed(row: Row) -> str:
     explained = explaining(row)
     if explained and explained[0]["share_of_change"] is not None:
         first = explained[0]
-        text += f"; {printable(str(first['segment']))} explains {share(first['share_of_change'])}"
+        text += f"; {explains(first)}"
     return f"{text}."
 
 
@@ -208,9 +231,25 @@ def explaining(row: Row) -> list[Row]:
     return list(row.get("explanations", ())[:_EXPLAINED])
 
 
+def explains(explained: Row, of: str = "") -> str:
+    """Say which part of a change a host or resolver explains, where that is known.
+
+    Args:
+        explained: the explanation.
+        of: what changed, where the words before do not say it.
+    """
+    told = f"{printable(str(explained['segment']))} explains"
+    part = explained["share_of_change"]
+    if part > _WHOLE:
+        return f"{told} more than all of {of or 'it'}; others got better"
+    return f"{told} {share(part)}" + (f" of {of}" if of else "")
+
+
 def share(part: float | None) -> str:
-    """Return a part of a change in percent; it is above 100 where others made up for it."""
-    return "–" if part is None else f"{100 * part:,.0f} %"
+    """Return a part of a change in percent; in words where others made up for some of it."""
+    if part is None:
+        return "–"
+    return "more than all of it; others got better" if part > _WHOLE else f"{100 * part:,.0f} %"
 
 
 def before(report: Report) -> str:

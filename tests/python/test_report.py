@@ -166,7 +166,9 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     assert "| yield\\_pct | █▁ | 50.00 % | ≥ 85.00 % | ✗ missed | 1 of 2 | none |" in text
     assert "1 of 3 judged hours missed the target, where 0.03 may" in text
     # 95, 50 and 100 % before: 50 % is no more than such runs differ by
-    assert "| ✓ Nothing | 2 SLIs compared with 3 runs before it. |" in text
+    # 8 SLIs, of which 6 have too few to be compared: that is no "nothing"
+    assert "| – Not known | 6 of 8 SLIs had not enough data to be compared " in text
+    assert "0 of 2 SLIs compared got worse. 6 of 8 had not enough data to be compared." in text
     assert "| yield\\_pct | 50.00 % | 88.00 % | \\-38.00 points \\(95 %: " in text
     assert "| row rejected |" not in text and "0 rows could not be used; 0 files skipped" in text
     out = tmp_path / "report.html"
@@ -180,6 +182,10 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     for arguments, said in (
         (("report", "--db", db), "name the file with --out report.html, or --out - for"),
         (("report", "--db", db, "--run", "nope", "--out", "-"), "nope"),
+        (
+            ("report", "--db", db, "--run", "r4", "--as-of", "2025-10-10", "--out", "-"),
+            "run 'r4' had not ended by --as-of 2025-10-10 00:00:00 UTC",
+        ),
         (("report", "--db", db, "--out", tmp_path / "no" / "r.html"), "cannot write"),
     ):
         wrong = tool(*arguments)
