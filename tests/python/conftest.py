@@ -87,7 +87,7 @@ def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path) -> Tool:
     environ["PYTHONFAULTHANDLER"] = "1"  # where it was, should a native library ever crash
 
     def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
-        if arguments[0] == "run" and not extra and not (warehouse / "catalog.sqlite").exists():
+        if arguments[:1] == ("run",) and not extra and not (warehouse / "catalog.sqlite").exists():
             shutil.copytree(prepared, warehouse, dirs_exist_ok=True)
         return subprocess.run(
             [sys.executable, "-m", "exporter", *map(str, arguments)],

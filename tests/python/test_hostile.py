@@ -205,7 +205,9 @@ def test_a_file_that_replaces_another_leaves_its_runs_alone(tool: Tool, tmp_path
     done = tool("run", "--db", db, "--project-dir", project)
     assert done.returncode == 0, done.stderr
     done = tool("summary", "--run", "old", "--output-format", "json")
-    assert json.loads(done.stdout) == before
+    # what "new" is held against is another matter: the two overlap in time
+    after = json.loads(done.stdout)
+    assert {**after, "regressions": None} == {**before, "regressions": None}
     assert both(tool, db, "new")["breaker_opens"] is None
     assert "nothing new" in tool("run", "--db", db, "--project-dir", project).stdout
 
@@ -254,7 +256,7 @@ def test_a_target_for_one_host_needs_no_default(tool: Tool, tmp_path: Path) -> N
     record(tmp_path / "t.sqlite3", "run")
     project = copy_of_project(tmp_path)
     with (project / "seeds" / "slo_targets.csv").open("a") as file:
-        file.write("cache_hit_pct,run_host,never.asked.example,>=,50,%,metadata_requests\n")
+        file.write("cache_hit_pct,run_host,never.asked.example,>=,50,%,metadata_requests,,99,28,0\n")
     done = tool("run", "--db", "t.sqlite3", "--project-dir", project)
     assert done.returncode == 0, done.stderr
     rows = asked(
