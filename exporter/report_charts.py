@@ -170,7 +170,7 @@ def distribution(rows: Sequence[Row]) -> Spec:
     colour = {
         "field": "side", "type": "nominal",
         "scale": {"domain": ["this run", "runs before"], "range": ["var(--main)", "var(--ink)"]},
-        "legend": {"title": None, "symbolType": "square"},
+        "legend": {"title": None, "symbolType": "square", "symbolOpacity": 1},
     }  # fmt: skip
     return {
         "width": 440, "height": 180, "data": values(shown),
@@ -181,7 +181,7 @@ def distribution(rows: Sequence[Row]) -> Spec:
             },
             {
                 "transform": [{"filter": "datum.side != 'this run'"}],
-                "mark": {"type": "tick", "thickness": 2.5},
+                "mark": {"type": "tick", "thickness": 2.5, "opacity": 1},
                 "encoding": {"x": x, "y": y, "color": colour},
             },
         ],
