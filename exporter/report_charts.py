@@ -29,7 +29,7 @@ def by_state(field: str, states: Sequence[str]) -> Spec:
               "better": "triangle-up", "same": "circle", "not_enough_data": "square"}  # fmt: skip
     colours = {"pass": "var(--good)", "fail": "var(--bad)", "no_target": "var(--soft)",
                "worse": "var(--bad)", "better": "var(--good)", "same": "var(--soft)",
-               "not_enough_data": "var(--grid)"}  # fmt: skip
+               "not_enough_data": "var(--unknown)"}  # fmt: skip
     return {
         "color": {
             "field": field, "legend": None,
@@ -69,7 +69,7 @@ def budgets(rows: Sequence[tuple[str, float, str]]) -> Spec:
     }
     x = {
         "field": "left", "type": "quantitative", "scale": {"domain": [-100, 130]},
-        "axis": {"title": "% of the error budget left; overspent ends at the edge",
+        "axis": {"title": ["% of the error budget left;", "overspent ends at the edge"],
                  "values": [-100, -50, 0, 50, 100]},
     }  # fmt: skip
     colour = by_state("state", STATES)["color"]
@@ -170,7 +170,7 @@ def distribution(rows: Sequence[Row]) -> Spec:
     colour = {
         "field": "side", "type": "nominal",
         "scale": {"domain": ["this run", "runs before"], "range": ["var(--main)", "var(--ink)"]},
-        "legend": {"title": None, "symbolType": "square"},
+        "legend": {"title": None, "symbolType": "square", "symbolOpacity": 1},
     }  # fmt: skip
     return {
         "width": 440, "height": 180, "data": values(shown),
@@ -181,7 +181,7 @@ def distribution(rows: Sequence[Row]) -> Spec:
             },
             {
                 "transform": [{"filter": "datum.side != 'this run'"}],
-                "mark": {"type": "tick", "thickness": 2.5},
+                "mark": {"type": "tick", "thickness": 2.5, "opacity": 1},
                 "encoding": {"x": x, "y": y, "color": colour},
             },
         ],

@@ -183,8 +183,10 @@ def _explained(row: Row, explained: Sequence[Row]) -> Figure:
 
 
 def _who(row: Row) -> str:
+    others = "worse" if row["verdict"] == "better" else "better"
     return ", ".join(
-        f"{printable(str(e['segment']))} ({share(e['share_of_change'])})" for e in explaining(row)
+        f"{printable(str(e['segment']))} ({share(e['share_of_change'], others)})"
+        for e in explaining(row)
     )
 
 

@@ -245,11 +245,16 @@ def explains(explained: Row, of: str = "") -> str:
     return f"{told} {share(part)}" + (f" of {of}" if of else "")
 
 
-def share(part: float | None) -> str:
-    """Return a part of a change in percent; in words where others made up for some of it."""
+def share(part: float | None, others: str = "better") -> str:
+    """Return a part of a change in percent; in words where others made up for some of it.
+
+    Args:
+        part: of the whole change, which is 1; None where it is unknown.
+        others: what others got where the part is more than the whole.
+    """
     if part is None:
         return "–"
-    return "more than all of it; others got better" if part > _WHOLE else f"{100 * part:,.0f} %"
+    return f"more than all of it; others got {others}" if part > _WHOLE else f"{100 * part:,.0f} %"
 
 
 def before(report: Report) -> str:

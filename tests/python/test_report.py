@@ -17,6 +17,7 @@ from exporter.errors import UsageError
 from exporter.report_data import Asked, Report
 from exporter.report_markdown import escaped, markdown
 from exporter.report_page import MOST_BYTES, page
+from exporter.report_words import explains, share
 from exporter.trend_points import Trends, Wanted
 from recorder import ensure_schema
 from scripts import history
@@ -170,6 +171,8 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     assert "| – Not known | 6 of 8 SLIs had not enough data to be compared " in text
     assert "0 of 2 SLIs compared got worse. 6 of 8 had not enough data to be compared." in text
     assert "| yield\\_pct | 50.00 % | 88.00 % | \\-38.00 points \\(95 %: " in text
+    assert "| r4 | ✗ missed \\(1\\) | 2025\\-10\\-13 " in text and "| ✗ 50.00 % |" in text
+    assert "The same for SLIs in" not in text and "dark: found first" not in text
     assert "| row rejected |" not in text and "0 rows could not be used; 0 files skipped" in text
     out = tmp_path / "report.html"
     out.write_text("the one before")
@@ -191,6 +194,16 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
         wrong = tool(*arguments)
         assert wrong.returncode == 2 and wrong.stdout == "", wrong.stdout[:200]
         assert said in wrong.stderr and wrong.stderr.count("\n") == 1, wrong.stderr
+
+
+def test_a_part_above_the_whole_is_told_in_words() -> None:
+    one = {"segment": "crossref", "share_of_change": 1.3}
+    assert explains(one) == "crossref explains more than all of it; others got better"
+    assert explains(one | {"share_of_change": 1.0}, "the change") == (
+        "crossref explains 100 % of the change"
+    )
+    assert share(1.3, "worse") == "more than all of it; others got worse"
+    assert (share(0.94), share(None)) == ("94 %", "–")
 
 
 def test_names_are_only_text(hostile: Report) -> None:
