@@ -156,9 +156,9 @@ def _changes(report: Report) -> Section:
     for unit in dict.fromkeys(r["unit"] for r in drawn):
         rows = [r for r in drawn if r["unit"] == unit]
         words = takeaway if not figures else f"The same for SLIs in {unit}."
-        figures.append(
-            Figure(words, charts.intervals(rows, unit), table if not figures else NO_TABLE)
-        )
+        told = "Squares had not enough data." if any(r in lacking for r in rows) else ""
+        behind = table if not figures else NO_TABLE
+        figures.append(Figure(words, charts.intervals(rows, unit), behind, "", told))
     for row in worse:
         explained = explaining(row)
         if explained and explained[0]["share_of_change"] is not None:
