@@ -146,7 +146,7 @@ def _artifact(run: Run, name: str) -> None:
         final_path=f"pdf/{name}.pdf" if found else None,
         content_length=run.luck.randrange(80_000, 2_000_000) if found else None,
         elapsed_ms=round(run.luck.lognormvariate(6, 0.5), 1),
-        metadata=f'{{"resolver_name": "{found or _RESOLVERS[-1][0]}"}}',
+        metadata=f'{{"resolver_name": "{resolver}"}}',
     )  # fmt: skip
 
 
