@@ -332,7 +332,7 @@ def test_the_warehouse_is_asked_for_the_run_of_the_file(
     monkeypatch.setattr(
         diagnosis, "from_warehouse", lambda run, against, topic: asked.append(run) or "answer"
     )
-    monkeypatch.setattr(diagnose, "_compiled", lambda *_: compiled)
+    monkeypatch.setattr("exporter.compiled.compiled_for", lambda *_: compiled)
     names = [str(tmp_path / "t.sqlite3")]
     for run, against in (("latest", "elsewhere"), ("mine", "elsewhere"), ("other", PREVIOUS)):
         assert diagnose._diagnose(names, run, against, None, None, False) == "answer"
