@@ -34,6 +34,7 @@ _UNITS = (
     "select slo, any_value(unit) as unit, if(any_value(unit) = '%', 100.0, 'inf'::double) as most "
     "from lake.marts.slo_targets group by slo order by slo"
 )
+_LATEST_HOUR = "select max(hour_at) as hour_at from lake.marts.slo_slices"
 _BURN_RATES = "select * from lake.marts.slo_burn_rates order by slo, scope, subject, window_hours"
 
 
@@ -46,12 +47,15 @@ class Budgets:
         source: where they were read from.
         budgets: rows of slo_budgets, the worst first, each with its ``burn_rates``.
         skipped: sources that could not be read.
+        latest_hour_at: where no run lies in the window, the latest hour that anything was recorded
+            in, UTC; else None.
     """
 
     as_of: datetime
     source: str
     budgets: list[Row]
     skipped: list[Skipped]
+    latest_hour_at: datetime | None = None
 
     @property
     def overspent(self) -> list[Row]:
@@ -79,6 +83,7 @@ class Budgets:
             "as_of": self.as_of,
             "source": self.source,
             "has_data": self.has_data,
+            "latest_hour_at": self.latest_hour_at,
             "overspent": not self.is_good(),
             "overspent_or_no_data": not self.is_good(strict=True),
             "budgets": self.budgets,
@@ -195,4 +200,7 @@ def read(
         burning.setdefault(key, []).append(rate)
     for row in budgets:
         row["burn_rates"] = burning.get((row["slo"], row["scope"], row["subject"]), [])
-    return Budgets(moment, source, budgets, list(skipped))
+    latest = None
+    if not any(row["runs"] for row in budgets):
+        (latest,) = (row["hour_at"] for row in rows(connection, _LATEST_HOUR))
+    return Budgets(moment, source, budgets, list(skipped), latest)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import IO, Any, cast
 
 from exporter.errors import printable
 from exporter.results import Row, Summary, iso
@@ -149,7 +151,8 @@ def print_summary(summary: Summary, source: str) -> None:
     _print_worst_hosts(console, summary)
     from exporter.render_comparison import against_before
 
-    console.print(Text("\n".join(against_before(summary.regressions))), soft_wrap=True)
+    told = against_before(summary.regressions, summary.passed)
+    console.print(Text("\n".join(told)), soft_wrap=True)
     if summary.rejected_rows:
         console.print(
             Text(
@@ -266,8 +269,20 @@ def console_out() -> Any:
     """Return where text for people goes."""
     from rich.console import Console
 
+    if sys.stdout.isatty():
+        return Console(highlight=False)
     # a pipe gets whole lines: only a terminal has a width to keep to
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    return Console(file=cast("IO[str]", _Trimmed()), highlight=False, width=200)
+
+
+class _Trimmed(io.TextIOBase):
+    """Standard output without the blanks that Rich fills lines up with."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(re.sub(" +$", "", text, flags=re.MULTILINE))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 def _cell(value: Any) -> tuple[str, bool]:

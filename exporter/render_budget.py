@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import printable
@@ -135,7 +135,13 @@ def closing(found: Budgets) -> list[str]:
     if len(out) > _TOLD:
         lines.append(f"{len(out) - _TOLD} more budgets ran out.")
     judged = [row for row in counting if row["slices_judged"]]
-    if not judged:
+    if found.latest_hour_at is not None:
+        end = found.latest_hour_at + timedelta(hours=1)
+        lines.append(
+            "No run lies in the window. The latest hour that anything was recorded in is "
+            f"{moment(found.latest_hour_at)} UTC: ask for then with --as-of {end:%Y-%m-%dT%H:%M}"
+        )
+    elif not judged:
         lines.append(
             "No hour could be judged: no data is no good news. See docstokg-telemetry runs"
         )

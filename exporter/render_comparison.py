@@ -28,12 +28,13 @@ def print_comparison(found: Comparison) -> None:
     for sli in found.slis:
         if sli["explanations"]:
             typer.echo(f"\n{named(sli)} is {sli['verdict']}, by {_dimension(sli)}:")
-            for row in sli["explanations"][:_SHOWN]:
+            for row in _told(sli["explanations"]):
                 typer.echo(f"  {_explanation(row)}")
     _print_members(found.members)
     level = next((sli["confidence_pct"] for sli in found.slis), None)
     if level is not None:
         typer.echo(f"\nEach interval is at {level:g} %: docs/regressions.md")
+    typer.echo("Whether a run meets its targets, new or not: docstokg-telemetry summary")
 
 
 def named(sli: Row) -> str:
@@ -51,11 +52,12 @@ def verdict(sli: Row) -> str:
     )
 
 
-def against_before(rows: Sequence[Row] | None) -> list[str]:
+def against_before(rows: Sequence[Row] | None, has_passed: bool) -> list[str]:
     """Say which SLIs changed against the runs before, or that none did.
 
     Args:
         rows: of regressions, of one run and its roles; None where they are not known.
+        has_passed: whether the run meets its targets: one that does not may be as bad as ever.
     """
     if rows is None:
         return ["Not held against the runs before it: docstokg-telemetry compare does that."]
@@ -69,7 +71,8 @@ def against_before(rows: Sequence[Row] | None) -> list[str]:
     if not judged:
         return [f"{told}: not enough data"]
     if not any(row["verdict"] == "worse" for row in changed):
-        lines.append(f"{told}: nothing is worse, of {len(judged)} SLIs with enough data")
+        as_ever = "" if has_passed else "; as before, it need not be good: it misses targets"
+        lines.append(f"{told}: nothing is worse, of {len(judged)} SLIs with enough data{as_ever}")
     return lines
 
 
@@ -117,10 +120,18 @@ def _dimension(sli: Row) -> str:
     return f"{first['dimension']}{what}"
 
 
+def _told(explanations: Sequence[Row]) -> list[Row]:
+    """Choose what explains most of a change, and what made up for most of it."""
+    explaining = [row for row in explanations if not row["is_offsetting"]]
+    return explaining[:_SHOWN] + [row for row in explanations if row["is_offsetting"]][-1:]
+
+
 def _explanation(row: Row) -> str:
-    """Say how much of a change one segment explains."""
+    """Say how much of a change one segment explains, or made up for."""
     share = row["share_of_change"]
     part = "" if share is None else f", {100 * share:.0f} % of the change"
+    if row["is_offsetting"] and share is not None:
+        part = f", made up for {-100 * share:.0f} % of the change"
     text = f"{printable(row['segment'])}: {signed(row['contribution'], row['unit'])}{part}"
     for name, word in (("rate", ""), ("share", "of all ")):
         now, before = row[f"{name}_now_pct"], row[f"{name}_before_pct"]

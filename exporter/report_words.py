@@ -228,7 +228,8 @@ def _blamed(row: Row) -> str:
 
 def explaining(row: Row) -> list[Row]:
     """Return who explains the change of an SLI, most first."""
-    return list(row.get("explanations", ())[:_EXPLAINED])
+    rows = [part for part in row.get("explanations", ()) if not part["is_offsetting"]]
+    return rows[:_EXPLAINED]
 
 
 def explains(explained: Row, of: str = "") -> str:

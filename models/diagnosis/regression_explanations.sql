@@ -75,7 +75,9 @@ final as (
         segment,
         own_verdict,
         contribution,
+        total_change as measure_change,
         contribution / nullif(total_change, 0) as share_of_change,
+        explained < 0 as is_offsetting,
         rate_now_pct,
         rate_before_pct,
         share_now_pct,
@@ -85,7 +87,7 @@ final as (
             order by round(explained, 9) desc, segment asc
         ) as place,
     from joined
-    where explained > 1e-9
+    where abs(explained) > 1e-9
 
 )
 

@@ -87,6 +87,14 @@ def test_the_command(tool: Tool, month: Path) -> None:
     done = tool("budget", "--db", month, "--as-of", "2025-10-01", "--strict")
     assert done.returncode == 1
     assert done.stdout.startswith("Error budgets  NO DATA\n")
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("No run lies in the window. The latest hour")
+    assert last.endswith(f"with --as-of {END:%Y-%m-%dT%H:%M}")
+    assert all(line == line.rstrip() for line in done.stdout.splitlines())
+
+    record(month.parent / "few.sqlite3", "few", artifacts=0)
+    done = tool("budget", "--db", month.parent / "few.sqlite3", "--as-of", "2025-10-10")
+    assert (done.returncode, done.stdout.count("NO DATA")) == (0, 1)
     assert "No hour could be judged: no data is no good news" in done.stdout
 
 

@@ -252,6 +252,9 @@ def test_a_planted_regression_is_found_and_explained(crawled: Path, compiled: Pa
     first = sli["explanations"][0]
     assert (first["segment"], first["place"]) == ("unpaywall", 1)
     assert first["contribution"] < sli["change"], "others made up for part of it"
+    assert any(row["is_offsetting"] for row in sli["explanations"])
+    total = sum(row["contribution"] for row in sli["explanations"])
+    assert total == pytest.approx(first["measure_change"]) == pytest.approx(sli["change"])
     assert {row["verdict"] for row in found.slis if row["slo"] == "cache_hit_pct"} == {"same"}
     first_of_all = comparison.from_files([str(crawled)], "baseline", "good0", compiled)
     assert {row["verdict"] for row in first_of_all.slis} == {"not_enough_data"}
