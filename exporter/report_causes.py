@@ -61,7 +61,7 @@ def funnel(report: Report) -> Section:
         [
             [
                 printable(r["resolver"]), f"{r['artifacts_tried']:,}", f"{r['artifacts_found']:,}",
-                amount(r["found_pct"], "%"), f"{r['artifacts_passed_on']:,}", f"{r['attempts']:,}",
+                amount(r["found_pct"], "%"), f"{r['artifacts_not_found']:,}", f"{r['attempts']:,}",
             ]
             for r in rows[:TABLE_ROWS]
         ],

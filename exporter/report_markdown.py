@@ -16,8 +16,10 @@ from exporter.report_words import MARK, cards, headline, name, subtitle, target,
 _STATE: Final = {"good": "✓", "bad": "✗", "unknown": "–"}
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+!|~@$-])")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-#: Sections that a job's summary does without: their numbers are in the page.
-_LEFT_OUT: Final = ("trends", "ttfp", "hosts", "breakers")
+#: The section that sparklines stand for, and the one of which a job's summary says only what there
+#: is to see: its table is a row for each host and hour.
+_LEFT_OUT: Final = "trends"
+_TOLD: Final = "hosts"
 _ROWS: Final = 20
 
 
@@ -47,8 +49,14 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield from _trends(report)
     for section in sections(report):
-        if section.anchor not in _LEFT_OUT:
+        if section.anchor != _LEFT_OUT:
             yield from _section(section)
+    yield "## How each number is defined"
+    yield ""
+    for one in report.definitions:
+        if one.is_sli:
+            yield f"- **{escaped(one.name)}**: {escaped(one.text)}"
+    yield ""
     yield escaped(closing(report))
 
 
@@ -73,12 +81,14 @@ def _section(section: Section) -> Iterator[str]:
     if section.note:
         yield escaped(section.note)
         yield ""
+    is_told = section.anchor == _TOLD
     for figure in section.figures:
-        if figure.spec is not None and not figure.table.rows:
+        if figure.spec is not None and not figure.table.rows and not is_told:
             continue  # a caption of a chart whose numbers are in the table before
         yield escaped(figure.takeaway)
         yield ""
-        yield from _table(figure.table)
+        if not is_told:
+            yield from _table(figure.table)
 
 
 def _table(table: Table) -> Iterator[str]:

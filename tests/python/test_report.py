@@ -173,6 +173,8 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     assert "| yield\\_pct | 50.00 % | 88.00 % | \\-38.00 points \\(95 %: " in text
     assert "| r4 | ✗ missed \\(1\\) | 2025\\-10\\-13 " in text and "| ✗ 50.00 % |" in text
     assert "The same for SLIs in" not in text and "dark: found first" not in text
+    assert "\n## Time to the first PDF\n" in text and "\n## Breakers\n" in text
+    assert "\n- **yield\\_pct**: Artifacts that succeeded in 100 attempted" in text
     assert "| row rejected |" not in text and "0 rows could not be used; 0 files skipped" in text
     out = tmp_path / "report.html"
     out.write_text("the one before")

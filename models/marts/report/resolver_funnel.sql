@@ -69,7 +69,7 @@ final as (
         resolver,
         artifacts_tried,
         artifacts_found,
-        artifacts_tried - artifacts_found as artifacts_passed_on,
+        artifacts_tried - artifacts_found as artifacts_not_found,
         attempts,
         100.0 * artifacts_found / artifacts_tried as found_pct,
     from counted
