@@ -10,8 +10,11 @@ from exporter.render import amount
 from exporter.report_svg import Spec, values
 from exporter.results import Row
 
-#: Height of a row of names (CSS pixels), and what a target or budget is: met or not.
+#: Height of a row of names, and widths of a plot beside names and of one by itself (CSS pixels).
 ROW: Final = 24
+PLOT: Final = 210
+WIDE_PLOT: Final = 330
+#: What a target or budget is: met or not.
 STATES: Final = ("pass", "fail", "no_target")
 _VERDICTS: Final = ("worse", "better", "same", "not_enough_data")
 _NAME_LIMIT: Final = 28
@@ -74,7 +77,7 @@ def budgets(rows: Sequence[tuple[str, float, str]]) -> Spec:
     }  # fmt: skip
     colour = by_state("state", STATES)["color"]
     return {
-        "width": 260, "height": {"step": ROW}, "data": values(bars),
+        "width": PLOT, "height": {"step": ROW}, "data": values(bars),
         "layer": [
             {"mark": {"type": "bar", "height": 13}, "encoding": {"x": x, "y": y, "color": colour}},
             {
@@ -108,7 +111,7 @@ def intervals(rows: Sequence[Row], unit: str) -> Spec:
     title = f"change against the runs before ({'points' if unit == '%' else unit})"
     state = by_state("verdict", _VERDICTS)
     return {
-        "width": 260, "height": {"step": ROW}, "data": values(shown),
+        "width": PLOT, "height": {"step": ROW}, "data": values(shown),
         "layer": [
             {
                 "data": values([{"zero": 0}]),
@@ -140,7 +143,7 @@ def explained(rows: Sequence[Row]) -> Spec:
     y = names()
     x = {"field": "share", "type": "quantitative", "axis": {"title": "% of the change explained"}}
     return {
-        "width": 260, "height": {"step": ROW}, "data": values(bars),
+        "width": PLOT, "height": {"step": ROW}, "data": values(bars),
         "mark": {"type": "bar", "height": 13, "color": "var(--bad)"}, "encoding": {"x": x, "y": y},
     }  # fmt: skip
 
@@ -159,7 +162,11 @@ def _seconds(milliseconds: float) -> str:
 
 
 def distribution(rows: Sequence[Row]) -> Spec:
-    """Draw how long artifacts took: this run as bars, the runs before as marks."""
+    """Draw how long artifacts took: this run as bars, the runs before as marks.
+
+    Args:
+        rows: of ttfp_distribution, those to draw.
+    """
     bins = list(dict.fromkeys(edges(row) for row in sorted(rows, key=lambda r: r["place"])))
     shown = [{"bin": edges(r), "share": r["share_pct"], "side": r["side"]} for r in rows]
     x = {
@@ -173,7 +180,7 @@ def distribution(rows: Sequence[Row]) -> Spec:
         "legend": {"title": None, "symbolType": "square", "symbolOpacity": 1},
     }  # fmt: skip
     return {
-        "width": 440, "height": 180, "data": values(shown),
+        "width": WIDE_PLOT, "height": 150, "data": values(shown),
         "layer": [
             {
                 "transform": [{"filter": "datum.side == 'this run'"}],
@@ -209,7 +216,7 @@ def funnel(rows: Sequence[Row]) -> Spec:
         }  # fmt: skip
 
     return {
-        "width": 340, "height": {"step": ROW}, "data": values(bars),
+        "width": PLOT, "height": {"step": ROW}, "data": values(bars),
         "layer": [
             {
                 "mark": {"type": "bar", "height": 15, "color": "var(--pale)"},

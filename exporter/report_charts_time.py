@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from exporter.report_charts import ROW, STATES, by_state, short
+from exporter.report_charts import ROW, STATES, WIDE_PLOT, by_state, short
 from exporter.report_svg import Spec, values
 from exporter.report_words import target
 from exporter.results import Row
 
-#: Widths that a column, and the whole of a page, have room for (CSS pixels).
+#: Width that a column has room for (CSS pixels).
 _COLUMN: Final = 290
-_PAGE: Final = 660
 #: Up to where a share has which name and shade (%): 2 and 5 are the targets of http_429_pct.
 _SHADES: Final = ((0.0, "none"), (2.0, "≤ 2 %"), (5.0, "≤ 5 %"), (10.0, "≤ 10 %"),
                   (25.0, "≤ 25 %"), (float("inf"), "> 25 %"))  # fmt: skip
@@ -38,7 +37,7 @@ def trend(series: Row) -> Spec:
     }  # fmt: skip
     y = {
         "field": "y", "type": "quantitative", "scale": {"zero": False, "nice": True},
-        "axis": {"title": series["unit"] or None, "tickCount": 4, "format": "~s"},
+        "axis": {"title": series["unit"] or None, "tickCount": 4, "format": ","},
     }  # fmt: skip
     ends = [
         {"x": place, "label": _when(points[place]), "align": align}
@@ -120,7 +119,7 @@ def heat(rows: Sequence[Row], measure: str, title: str) -> Spec:
         for r in rows
         if r[measure] is not None
     ]
-    wide = min(22.0, max(8.0, (_PAGE - 200) / max(len(cells), 1)))
+    wide = min(18.0, max(6.0, WIDE_PLOT / max(len(cells), 1)))
     return {
         "width": {"step": wide}, "height": {"step": 20}, "data": values(shown),
         "mark": {"type": "rect", "stroke": "var(--page)", "strokeWidth": 1},
@@ -188,7 +187,7 @@ def openings(rows: Sequence[Row], until: datetime) -> Spec:
     y = {"field": "host", "type": "nominal", "sort": None, "axis": {"title": None}}
     axis = {"title": "UTC", "format": "%H:%M", "tickCount": 6}
     return {
-        "width": 440, "height": {"step": ROW}, "data": values(shown),
+        "width": WIDE_PLOT, "height": {"step": ROW}, "data": values(shown),
         "layer": [
             {
                 "mark": {"type": "bar", "height": 14, "color": "var(--bad)"},

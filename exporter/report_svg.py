@@ -25,6 +25,7 @@ _CONFIG: Final[Spec] = {
     | {
         "gridColor": "var(--grid)", "domainColor": "var(--grid)", "tickColor": "var(--grid)",
         "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "labelLimit": 180,
+        "labelFlush": False,
     },
     "legend": _TEXT
     | {
@@ -36,6 +37,8 @@ _CONFIG: Final[Spec] = {
 }  # fmt: skip
 #: Up to this width a chart is made smaller on a phone, and can be read; a wider one is scrolled.
 _FITS_PHONES: Final = 560
+#: Charts are drawn for phones; where there is room they are shown so much larger.
+_SHOWN_LARGER: Final = 1.25
 _ROOT: Final = re.compile(r"<svg\b[^>]*?\bwidth=\"([\d.]+)\"[^>]*?\bheight=\"([\d.]+)\"[^>]*>")
 _IDS: Final = re.compile(r"(\bid=\"|url\(#)([\w-]+)")
 
@@ -65,8 +68,9 @@ def draw(spec: Spec, label: str, number: int) -> str:
     inner = _IDS.sub(rf"\g<1>c{number}-\g<2>", svg[match.end() :])
     kind = "drawn wide" if width > _FITS_PHONES else "drawn"
     return (
-        f'<svg class="{kind}" role="img" aria-label="{escape(label)}" width="{width:g}" '
-        f'height="{height:g}" viewBox="0 0 {width:g} {height:g}">{inner}'
+        f'<svg class="{kind}" role="img" aria-label="{escape(label)}" '
+        f'width="{_SHOWN_LARGER * width:g}" height="{_SHOWN_LARGER * height:g}" '
+        f'viewBox="0 0 {width:g} {height:g}">{inner}'
     )
 
 
