@@ -174,6 +174,9 @@ def attach_writer(connection: duckdb.DuckDBPyConnection) -> None:
 def _attach(connection: duckdb.DuckDBPyConnection, *options: str) -> None:
     """Attach the lake, wherever its data lies now, and take a thread a core if it holds much."""
     place = f"data_path {literal(data_path())}, override_data_path true"
+    # a table that may have rows in the catalog is read by loading the whole lake as it was when
+    # that table was made, 0.03 s a table; and what was put there goes to files soon anyway
+    place += ", data_inlining_row_limit 0"
     connection.execute(
         f"attach {literal(f'ducklake:{catalog()}')} as lake ({', '.join([*options, place])})"
     )
