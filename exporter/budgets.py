@@ -177,15 +177,8 @@ def read(
     Raises:
         UsageError: a target is of an SLO that there is none of, or cannot be.
     """
-    known = [row["slo"] for row in rows(connection, _KNOWN)]
-    for slo in targets:
-        if slo not in known:
-            raise UsageError(f"--target: there is no SLO {slo!r}, only {', '.join(known)}")
-    for row in rows(connection, _UNITS):
-        asked = targets.get(row["slo"])
-        if asked is not None and not 0 <= asked <= row["most"]:
-            bounds = "0 to 100" if row["most"] == _PERCENT else "0 or more"
-            raise UsageError(f"--target {row['slo']}={asked:g} cannot be: {row['unit']}, {bounds}")
+    if targets:
+        _must_be_possible(connection, targets)
     # one moment for all that is read
     moment = as_of or utc(datetime.now(UTC))
     results.ask_as_of(connection, moment)
@@ -204,3 +197,16 @@ def read(
     if not any(row["runs"] for row in budgets):
         (latest,) = (row["hour_at"] for row in rows(connection, _LATEST_HOUR))
     return Budgets(moment, source, budgets, list(skipped), latest)
+
+
+def _must_be_possible(connection: duckdb.DuckDBPyConnection, targets: Mapping[str, float]) -> None:
+    """Refuse targets of SLOs that there are none of, and those that no value can be."""
+    known = [row["slo"] for row in rows(connection, _KNOWN)]
+    for slo in targets:
+        if slo not in known:
+            raise UsageError(f"--target: there is no SLO {slo!r}, only {', '.join(known)}")
+    for row in rows(connection, _UNITS):
+        asked = targets.get(row["slo"])
+        if asked is not None and not 0 <= asked <= row["most"]:
+            bounds = "0 to 100" if row["most"] == _PERCENT else "0 or more"
+            raise UsageError(f"--target {row['slo']}={asked:g} cannot be: {row['unit']}, {bounds}")

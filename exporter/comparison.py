@@ -26,6 +26,8 @@ VIEW: Final = "regression_explanations"
 _NAMED: Final = 5
 _KEY: Final = ("slo", "scope", "subject")
 _OF_RUNS: Final = ("run", "run_role")
+#: Verdicts that have explanations.
+_CHANGED: Final = ("worse", "better")
 #: Counts of a run's rows, in run_inventory, by which it is known whether all of them are loaded.
 _COUNTED: Final = tuple(table for table in TELEMETRY if table != "run_summary")
 
@@ -112,8 +114,10 @@ def compare(
         "subject",
         new,
     )
-    explained = rows(connection, f"select * from lake.diagnosis.{VIEW} order by place, segment")
     slis = [row for row in found if row["scope"] in _OF_RUNS]
+    explained = []
+    if any(sli["verdict"] in _CHANGED for sli in slis):  # of others the view has no row
+        explained = rows(connection, f"select * from lake.diagnosis.{VIEW} order by place, segment")
     for sli in slis:
         key = [sli[column] for column in _KEY]
         sli["explanations"] = [row for row in explained if [row[c] for c in _KEY] == key]

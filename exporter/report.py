@@ -75,21 +75,19 @@ def report(
     moment = None if as_of is None else moment_of(as_of)
     asked = Asked(run, last, by.value, moment)
     sources = named(db)
-    if report_format is ReportFormat.html:
-        from threading import Thread
-
-        from exporter.report_svg import warm
-
-        Thread(target=warm, daemon=True).start()
-    found = _read(sources, asked, project_dir, verbose)
     if report_format is ReportFormat.md:
         from exporter.report_markdown import markdown
 
+        found = _read(sources, asked, project_dir, verbose)
         text = markdown(found)
     else:
-        from exporter.report_page import page
+        from exporter.report_drawing import Drawing
 
-        text = page(found)
+        with Drawing() as drawing:
+            found = _read(sources, asked, project_dir, verbose)
+            from exporter.report_page import page
+
+            text = page(found, drawing.draw)
     _write(text, out)
     # what the warehouse once skipped is told in the report; here only what this command was to read
     skipped = found.skipped if sources else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from exporter.errors import TelemetryError, printable
 from exporter.render_budget import moment
 from exporter.report_data import Report
 from exporter.report_sections import sections
-from exporter.report_svg import draw
+from exporter.report_svg import Spec, draw
 from exporter.report_words import cards, headline, subtitle
 
 _TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
@@ -22,11 +23,15 @@ _UNIT: Final = re.compile(r"(?<=\d) (?=%|×|(?:ms|s|h|d|MiB|points|UTC)\b)")
 MOST_BYTES: Final = 3_000_000
 
 
-def page(report: Report) -> str:
+def page(report: Report, draw: Callable[[Spec, str, int], str] = draw) -> str:
     """Return the report as HTML.
 
     All texts are escaped by the template engine: names of runs, hosts and files are whatever a
     crawler recorded. The style is named by its hash, and nothing else is allowed.
+
+    Args:
+        report: what it tells.
+        draw: what draws a chart, as `report_svg.draw` does.
 
     Raises:
         TelemetryError: it would be too large.

@@ -8,9 +8,14 @@ one drawing does for light, dark and paper.
 
 from __future__ import annotations
 
+import json
 import re
+import signal
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
+
+from exporter.errors import one_line
 
 Spec = dict[str, Any]
 
@@ -39,6 +44,7 @@ _CONFIG: Final[Spec] = {
 _FITS_PHONES: Final = 560
 #: Charts are drawn for phones; where there is room they are shown so much larger.
 _SHOWN_LARGER: Final = 1.25
+_NOTHING: Final[Spec] = {"data": {"values": []}, "mark": "point"}
 _ROOT: Final = re.compile(r"<svg\b[^>]*?\bwidth=\"([\d.]+)\"[^>]*?\bheight=\"([\d.]+)\"[^>]*>")
 _IDS: Final = re.compile(r"(\bid=\"|url\(#)([\w-]+)")
 
@@ -74,11 +80,25 @@ def draw(spec: Spec, label: str, number: int) -> str:
     )
 
 
-def warm() -> None:
-    """Start what draws, which takes most of a second, while the numbers are still being read."""
-    draw({"data": {"values": []}, "mark": "point"}, "", 0)
-
-
 def values(rows: Sequence[Spec]) -> Spec:
     """Return rows as the inline data of a chart."""
     return {"values": list(rows)}
+
+
+def main() -> None:
+    """Draw what is asked for on stdin, a chart a line, once the first has been drawn for practice.
+
+    Starting takes most of a second, in which a report's numbers are being read.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who has started it says when to end
+    draw(_NOTHING, "", 0)
+    for line in sys.stdin:
+        try:
+            answer = {"svg": draw(**json.loads(line))}
+        except ValueError as error:
+            answer = {"error": one_line(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

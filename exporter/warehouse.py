@@ -27,7 +27,7 @@ KEEP_SNAPSHOTS_S = 600
 _ROW_GROUP = 122_880
 #: Sizes at which data files of one tier end, and how many of one tier are merged into one.
 _TIER_BYTES = (1 << 20, 1 << 24, 1 << 28)
-_TIER_FILES = 16
+_TIER_FILES = (4, 16, 16)
 
 _META = {
     "loads": "load_id bigint, loaded_at timestamptz, files_read bigint, files_skipped bigint, "
@@ -174,6 +174,9 @@ def attach_writer(connection: duckdb.DuckDBPyConnection) -> None:
 def _attach(connection: duckdb.DuckDBPyConnection, *options: str) -> None:
     """Attach the lake, wherever its data lies now, and take a thread a core if it holds much."""
     place = f"data_path {literal(data_path())}, override_data_path true"
+    # a table that may have rows in the catalog is read by loading the whole lake as it was when
+    # that table was made, 0.03 s a table; and what was put there goes to files soon anyway
+    place += ", data_inlining_row_limit 0"
     connection.execute(
         f"attach {literal(f'ducklake:{catalog()}')} as lake ({', '.join([*options, place])})"
     )
@@ -300,9 +303,11 @@ def clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float = KEEP_SNAPSHOTS_S
 def _clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float) -> None:
     published = last_publication(cursor)
     keep = published.snapshot_id if published else -1
-    cursor.execute("call ducklake_flush_inlined_data('lake')")
+    if _tables_with(cursor, "ducklake_inlined_data_tables"):  # of a lake that older versions made
+        cursor.execute("call ducklake_flush_inlined_data('lake')")
     _merge_files(cursor)
-    cursor.execute("call ducklake_rewrite_data_files('lake')")
+    for schema, table in _tables_with(cursor, "ducklake_delete_file", "f.end_snapshot is null"):
+        cursor.execute("call ducklake_rewrite_data_files('lake', ?, schema => ?)", [table, schema])
     cutoff = f"now() - interval {literal(f'{keep_s} seconds')}"
     old = cursor.execute(
         f"select snapshot_id from ducklake_snapshots('lake') where snapshot_time < {cutoff} "
@@ -318,30 +323,47 @@ def _clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float) -> None:
 
 
 def _merge_files(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Merge small files at once, and larger ones when there are many of about the same size.
+    """Merge files of about the same size where a table has many of them.
 
     A refresh so rewrites what is small, however much is stored, and over the years a row is
     rewritten a few times: as often as there are tiers (the log-structured merge tree's method).
+    Tables with nothing to merge are not asked: to ask each costs more than most refreshes write.
     """
-    cursor.execute(
-        f"call ducklake_merge_adjacent_files('lake', max_file_size => {_TIER_BYTES[0]:d})"
-    )
-    for low, high in pairwise(_TIER_BYTES):
-        crowded = cursor.execute(
-            "select s.schema_name, t.table_name "
-            "from __ducklake_metadata_lake.ducklake_data_file as f "
-            "join __ducklake_metadata_lake.ducklake_table as t on f.table_id = t.table_id "
-            "join __ducklake_metadata_lake.ducklake_schema as s on t.schema_id = s.schema_id "
-            "where f.end_snapshot is null and t.end_snapshot is null and s.end_snapshot is null "
-            "and f.file_size_bytes between ? and ? group by all having count(*) >= ?",
-            [low, high - 1, _TIER_FILES],
-        ).fetchall()
+    for (low, high), files in zip(pairwise((0, *_TIER_BYTES)), _TIER_FILES, strict=True):
+        crowded = _tables_with(
+            cursor,
+            "ducklake_data_file",
+            f"f.end_snapshot is null and f.file_size_bytes between {low:d} and {high - 1:d}",
+            files,
+        )
         for schema, table in crowded:
             cursor.execute(
                 "call ducklake_merge_adjacent_files('lake', ?, schema => ?, "
                 f"min_file_size => {low:d}, max_file_size => {high:d})",
                 [table, schema],
             )
+
+
+def _tables_with(
+    cursor: duckdb.DuckDBPyConnection, what: str, where: str = "true", count: int = 1
+) -> list[tuple[str, str]]:
+    """Return schema and name of the tables of which the catalog has so many rows.
+
+    Args:
+        cursor: a connection with the lake attached.
+        what: a table of the catalog that has a table_id.
+        where: a condition on its rows, f.
+        count: fewest rows.
+    """
+    return cursor.execute(
+        "select s.schema_name, t.table_name "
+        f"from __ducklake_metadata_lake.{what} as f "
+        "join __ducklake_metadata_lake.ducklake_table as t on f.table_id = t.table_id "
+        "join __ducklake_metadata_lake.ducklake_schema as s on t.schema_id = s.schema_id "
+        "where t.end_snapshot is null and s.end_snapshot is null "
+        f"and {where} group by all having count(*) >= ? order by all",
+        [count],
+    ).fetchall()
 
 
 def say(message: str) -> None:

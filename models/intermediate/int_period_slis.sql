@@ -26,7 +26,9 @@ hours as (
     from {{ ref('int_hour_slis') }} as hours
     cross join grains
     cross join moment
-    where hours.hour_at <= moment.as_of
+    where
+        {{ periods_asked() }}
+        and hours.hour_at <= moment.as_of
 
 ),
 
@@ -39,7 +41,9 @@ artifacts as (
     from {{ ref('int_artifacts') }} as artifacts
     cross join grains
     cross join moment
-    where artifacts.first_download_at <= moment.as_of
+    where
+        {{ periods_asked() }}
+        and artifacts.first_download_at <= moment.as_of
 
 ),
 
@@ -52,7 +56,10 @@ ttfp as (
     from {{ ref('int_artifact_ttfp') }} as ttfp
     cross join grains
     cross join moment
-    where ttfp.first_attempt_at <= moment.as_of and ttfp.ttfp_ms is not null
+    where
+        {{ periods_asked() }}
+        and ttfp.first_attempt_at <= moment.as_of
+        and ttfp.ttfp_ms is not null
 
 ),
 
@@ -67,7 +74,10 @@ requests as (
     from {{ ref('int_requests') }} as requests
     cross join grains
     cross join moment
-    where requests.occurred_at <= moment.as_of and requests.rate_delay_ms is not null
+    where
+        {{ periods_asked() }}
+        and requests.occurred_at <= moment.as_of
+        and requests.rate_delay_ms is not null
 
 ),
 
@@ -81,7 +91,9 @@ openings as (
     from {{ ref('int_breaker_openings') }} as openings
     cross join grains
     cross join moment
-    where openings.occurred_at <= moment.as_of
+    where
+        {{ periods_asked() }}
+        and openings.occurred_at <= moment.as_of
 
 ),
 
@@ -173,36 +185,28 @@ of_ttfp as (
 
 ),
 
--- as of a run, the headline figure is that of the role metadata
-of_delays as (
+of_roles_and_hosts as (
 
     select
         grain,
         starts_on,
-        'run' as scope,
-        null::varchar as subject,
+        if(grouping(role) = 0, 'run_role', 'run_host') as scope,
+        coalesce(role, host) as subject,
         {{ delay_slis() }},
     from requests
-    where role = 'metadata'
-    group by grain, starts_on
+    group by grouping sets ((grain, starts_on, role), (grain, starts_on, host))
+
+),
+
+-- as of a run, the headline figure is that of the role metadata
+of_delays as (
+
+    select * from of_roles_and_hosts
     union all
-    select
-        grain,
-        starts_on,
-        'run_role' as scope,
-        role as subject,
-        {{ delay_slis() }},
-    from requests
-    group by grain, starts_on, role
-    union all
-    select
-        grain,
-        starts_on,
-        'run_host' as scope,
-        host as subject,
-        {{ delay_slis() }},
-    from requests
-    group by grain, starts_on, host
+    select * replace ('run' as scope, null as subject) from of_roles_and_hosts
+    where
+        scope = 'run_role'
+        and subject = 'metadata'
 
 ),
 

@@ -71,6 +71,14 @@ def parsed(prepared: Path) -> Path:
 
 
 @pytest.fixture
+def started(tool: Tool, tmp_path: Path, prepared: Path) -> Path:
+    """A warehouse without telemetry in the test's own folder, the one that `tool` uses."""
+    folder = tmp_path / "warehouse"
+    shutil.copytree(prepared, folder, dirs_exist_ok=True)
+    return folder
+
+
+@pytest.fixture
 def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path) -> Tool:
     """Run docstokg-telemetry as its users do, in a warehouse of the test's own.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,11 @@ def test_dbt_and_the_tool_mean_the_same_warehouse(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout[-2000:]
         assert (place / "catalog.sqlite").exists()
     assert not Path("/catalog.sqlite").exists()
+
+
+def test_no_table_has_a_place_for_rows_in_the_catalog(prepared: Path) -> None:
+    """For each that has, readers load the lake as it was when the table was made."""
+    with closing(sqlite3.connect(prepared / "catalog.sqlite")) as catalog:
+        (places,) = catalog.execute("select count(*) from ducklake_inlined_data_tables").fetchone()
+        (tables,) = catalog.execute("select count(*) from ducklake_table").fetchone()
+    assert places == 0 < tables

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -121,8 +122,10 @@ def test_two_runs_at_once(tool: Tool, tmp_path: Path) -> None:
 
 
 def test_a_process_builds_one_warehouse_after_another_and_lets_others_write(
-    tool: Tool, tmp_path: Path
+    tool: Tool, tmp_path: Path, prepared: Path
 ) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(prepared, tmp_path / name)
     record(tmp_path / "a.sqlite3", "first")
     record(tmp_path / "b.sqlite3", "second", start=START + 1000)
     code = (
@@ -272,7 +275,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[dict[str, int]]:
 
 
 @pytest.mark.slow
-def test_a_full_disk_keeps_the_last_good_state(tool: Tool, tmp_path: Path, compiled: Path) -> None:
+def test_a_full_disk_keeps_the_last_good_state(tmp_path: Path, prepared: Path) -> None:
     record(tmp_path / "small.sqlite3", "small")
     large = tmp_path / "large.sqlite3"
     subprocess.run(
@@ -283,6 +286,7 @@ def test_a_full_disk_keeps_the_last_good_state(tool: Tool, tmp_path: Path, compi
     disk = tmp_path / "disk"
     with small_disk(disk, 12) as quota:
         environ = {**os.environ, "DOCSTOKG_WAREHOUSE": str(disk / "warehouse")}
+        shutil.copytree(prepared, disk / "warehouse")
 
         def limited(*arguments: object) -> subprocess.CompletedProcess[str]:
             def set_limit() -> None:
@@ -343,7 +347,9 @@ def test_refreshes_with_nothing_new_write_nothing(tool: Tool, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_the_store_does_not_grow_with_the_number_of_refreshes(tool: Tool, tmp_path: Path) -> None:
+def test_the_store_does_not_grow_with_the_number_of_refreshes(
+    tool: Tool, tmp_path: Path, started: Path
+) -> None:
     db = tmp_path / "t.sqlite3"
     record(db, "run-0")
     code = """
@@ -363,9 +369,9 @@ for number in range(1, 7):
     files = [p for p in Path(sys.argv[3]).rglob('*.parquet')]
     print('FILES', len(files))
 """
-    environ = {**os.environ, "DOCSTOKG_WAREHOUSE": str(tmp_path / "warehouse")}
+    environ = {**os.environ, "DOCSTOKG_WAREHOUSE": str(started)}
     done = subprocess.run(
-        [sys.executable, "-c", code, str(db), str(ROOT), str(tmp_path / "warehouse")],
+        [sys.executable, "-c", code, str(db), str(ROOT), str(started)],
         env=environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

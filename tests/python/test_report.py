@@ -13,8 +13,9 @@ import pytest
 
 from exporter import render_trends, report_data, trend_points
 from exporter.definitions import definitions
-from exporter.errors import UsageError
+from exporter.errors import TelemetryError, UsageError
 from exporter.report_data import Asked, Report
+from exporter.report_drawing import Drawing
 from exporter.report_markdown import escaped, markdown
 from exporter.report_page import MOST_BYTES, page
 from exporter.report_words import explains, share
@@ -243,6 +244,18 @@ def test_the_planted_change_is_told_and_who_made_it(
     assert earlier.run["run_id"] == "2025-11-11-nightly"  # 12 and 13 have none
     assert [row["run_id"] for row in earlier.runs][-1] == "2025-11-11-nightly"
     assert '<dd class="answer">Yes</dd>' in page(earlier)
+
+
+def test_a_process_of_its_own_draws_the_same(month: Report) -> None:
+    with Drawing() as drawing:
+        with pytest.raises(TelemetryError, match="a chart could not be drawn: .*") as wrong:
+            drawing.draw({"data": {"values": []}, "mark": "no such mark"}, "", 1)
+        assert "\n" not in str(wrong.value)
+        # and it goes on
+        assert page(month, drawing.draw) == page(month)
+        drawing._process.kill()
+        with pytest.raises(TelemetryError, match=r"has ended \(code -9\): run it again"):
+            drawing.draw({"data": {"values": []}, "mark": "point"}, "", 1)
 
 
 def test_each_number_is_defined_by_its_model() -> None:
