@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from .support.forked import Forks
 
 # Every example loads a file and builds all models: about half a second.
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
@@ -70,6 +72,18 @@ def parsed(prepared: Path) -> Path:
     return prepared / "dbt" / "target" / "partial_parse.msgpack"
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """What commands are forked off, so that not each of them imports dbt anew."""
+    forks = Forks()
+    yield forks
+    forks.close()
+
+
+#: Commands that an interpreter of their own has run, with nothing imported but what they import.
+_begun: set[object] = set()
+
+
 @pytest.fixture
 def started(tool: Tool, tmp_path: Path, prepared: Path) -> Path:
     """A warehouse without telemetry in the test's own folder, the one that `tool` uses."""
@@ -79,8 +93,10 @@ def started(tool: Tool, tmp_path: Path, prepared: Path) -> Path:
 
 
 @pytest.fixture
-def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path) -> Tool:
+def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path, forks: Forks) -> Tool:
     """Run docstokg-telemetry as its users do, in a warehouse of the test's own.
+
+    A command's first time is in an interpreter of its own, the others are forked off.
 
     The warehouse is made by the first run, as a copy of one without telemetry: to build all models
     from nothing each time would take the suite minutes. Tests of a first build set
@@ -97,6 +113,9 @@ def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path) -> Tool:
     def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
         if arguments[:1] == ("run",) and not extra and not (warehouse / "catalog.sqlite").exists():
             shutil.copytree(prepared, warehouse, dirs_exist_ok=True)
+        if arguments[:1] in _begun and all(name.startswith("DOCSTOKG_") for name in extra):
+            return forks.run([*map(str, arguments)], environ | extra, tmp_path)
+        _begun.add(arguments[:1])
         return subprocess.run(
             [sys.executable, "-m", "exporter", *map(str, arguments)],
             env=environ | extra,
