@@ -80,16 +80,10 @@ def forks() -> Iterator[Forks]:
     forks.close()
 
 
+#: Commands that load the files they are given into the warehouse, before they answer from it.
+LOAD_FIRST = ("runs", "query", "export", "tune")
 #: Commands that an interpreter of their own has run, with nothing imported but what they import.
 _begun: set[object] = set()
-
-
-@pytest.fixture
-def started(tool: Tool, tmp_path: Path, prepared: Path) -> Path:
-    """A warehouse without telemetry in the test's own folder, the one that `tool` uses."""
-    folder = tmp_path / "warehouse"
-    shutil.copytree(prepared, folder, dirs_exist_ok=True)
-    return folder
 
 
 @pytest.fixture
@@ -98,7 +92,7 @@ def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path, forks: Fo
 
     A command's first time is in an interpreter of its own, the others are forked off.
 
-    The warehouse is made by the first run, as a copy of one without telemetry: to build all models
+    The first command that loads finds a copy of a warehouse without telemetry: to build all models
     from nothing each time would take the suite minutes. Tests of a first build set
     DOCSTOKG_WAREHOUSE to another folder.
     """
@@ -111,7 +105,8 @@ def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path, forks: Fo
     environ["PYTHONFAULTHANDLER"] = "1"  # where it was, should a native library ever crash
 
     def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
-        if arguments[:1] == ("run",) and not extra and not (warehouse / "catalog.sqlite").exists():
+        loads = arguments[:1] == ("run",) or "--db" in arguments and arguments[0] in LOAD_FIRST
+        if loads and not extra and not (warehouse / "catalog.sqlite").exists():
             shutil.copytree(prepared, warehouse, dirs_exist_ok=True)
         if arguments[:1] in _begun and all(name.startswith("DOCSTOKG_") for name in extra):
             return forks.run([*map(str, arguments)], environ | extra, tmp_path)
@@ -126,3 +121,9 @@ def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path, forks: Fo
         )
 
     return run
+
+
+@pytest.fixture
+def ready(tool: Tool, tmp_path: Path, prepared: Path) -> Path:
+    """The warehouse of `tool`, built already, for what is no command of `tool`."""
+    return Path(shutil.copytree(prepared, tmp_path / "warehouse", dirs_exist_ok=True))

@@ -90,7 +90,9 @@ def test_there_and_in_every_answer(tool: Tool, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_marts_are_the_same_after_the_warehouse_is_made_anew(tool: Tool, tmp_path: Path) -> None:
+def test_marts_are_the_same_after_the_warehouse_is_made_anew(
+    tool: Tool, tmp_path: Path, prepared: Path
+) -> None:
     db, other, out = tmp_path / "t.sqlite3", tmp_path / "dirty.sqlite3", tmp_path / "kept"
     record(db, "one")
     record(db, "new", start=time.time() - 60)
@@ -112,7 +114,7 @@ def test_marts_are_the_same_after_the_warehouse_is_made_anew(tool: Tool, tmp_pat
         assert done.returncode == 0, done.stderr
         return {row["mart"]: row["said"] for row in json.loads(done.stdout)}
 
-    shutil.copytree(tmp_path / "warehouse", tmp_path / "second")
+    shutil.copytree(prepared, tmp_path / "second")
     assert tool("run", "--db", db, "--db", other).returncode == 0
     before = answers("warehouse")
     assert moved(tool, tmp_path / "*.sqlite3", out)["rows"] > 250

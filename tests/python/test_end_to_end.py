@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.python.conftest import ROOT, Tool
+from tests.python.conftest import ROOT
 from tests.python.support import promtool
 from tests.python.support.exporter import Exporter, eventually, serving
 from tests.python.support.services import free_port, server
@@ -110,7 +110,7 @@ def expressions() -> list[str]:
 
 @pytest.mark.slow
 def test_a_crawl_that_degrades_raises_an_alert_and_a_good_one_ends_it(
-    tool: Tool, tmp_path: Path
+    ready: Path, tmp_path: Path
 ) -> None:
     db, webhook = tmp_path / "t.sqlite3", Webhook()
 

@@ -38,7 +38,9 @@ def statuses(found: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_phases_pass_fail_and_say_what_nobody_measured(tool: Tool, tmp_path: Path) -> None:
+def test_phases_pass_fail_and_say_what_nobody_measured(
+    tool: Tool, tmp_path: Path, ready: Path
+) -> None:
     db = tmp_path / "t.sqlite3"
     runs = [f"run{number:02}" for number in range(20)]
     for number, run in enumerate(runs):

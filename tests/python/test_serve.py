@@ -339,8 +339,7 @@ def test_fifty_scrapers_while_a_file_grows(tool: Tool, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("started")
-def test_it_builds_and_publishes_the_warehouse(tool: Tool, tmp_path: Path) -> None:
+def test_it_builds_and_publishes_the_warehouse(tool: Tool, tmp_path: Path, ready: Path) -> None:
     db = tmp_path / "t.sqlite3"
     record(db, "run")
     # a file that is skipped fails neither refreshes nor builds

@@ -32,11 +32,9 @@ def test_two_machines_share_a_warehouse(tool: Tool, tmp_path: Path, shared: dict
     assert "nothing is published" in done.stderr
     for number, name in enumerate(("a", "b", "c")):
         record(tmp_path / f"{name}.sqlite3", name, start=START + 1000 * number)
-    assert tool("run", "--db", "a.sqlite3", **here).returncode == 0
     asked = ("query", "--format", "json", "--query", "select count(*) as n from http_events")
-    assert json.loads(tool(*asked, **there).stdout) == [{"n": 40}]
 
-    # both write at once: one waits for the other, though no file is shared between them
+    # both write at once: one makes the warehouse, and the other waits, though they share no file
     done_by = {}
     threads = [
         threading.Thread(

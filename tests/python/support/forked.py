@@ -13,6 +13,7 @@ import os
 import pkgutil
 import runpy
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -42,10 +43,21 @@ class Forks:
         self._folder.cleanup()
 
     def run(
-        self, arguments: list[str], environ: dict[str, str], folder: Path
+        self,
+        arguments: list[str],
+        environ: dict[str, str],
+        folder: Path,
+        kill_after_s: float = 0,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command and wait for it."""
-        wish = json.dumps({"arguments": arguments, "environ": environ, "folder": str(folder)})
+        """Run a command and wait for it; kill it after some seconds, unless they are 0."""
+        wish = json.dumps(
+            {
+                "arguments": arguments,
+                "environ": environ,
+                "folder": str(folder),
+                "kill_after_s": kill_after_s,
+            }
+        )
         with (
             tempfile.TemporaryFile() as out,
             tempfile.TemporaryFile() as err,
@@ -112,7 +124,10 @@ def _answer(asked: socket.socket) -> None:
     if process == 0:
         asked.close()
         _become(wish, descriptors)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(process, signal.SIGKILL))
+    signal.setitimer(signal.ITIMER_REAL, wish["kill_after_s"])
     _, status = os.waitpid(process, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     asked.sendall(str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)
 
