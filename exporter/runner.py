@@ -178,8 +178,10 @@ def _build(
         # rows of a run that the new models no longer have must go too
         arguments += ["--full-refresh"]
     elif not changed.seeds:
-        # views and seeds are as they were: making them again would only add snapshots
+        # views and seeds are as they were: making them again would only add snapshots, and what
+        # is promised of seeds held when they were published
         arguments += ["--select", "config.materialized:incremental", "resource_type:test"]
+        arguments += ["--exclude", "path:seeds"]
     result = _dbt(arguments, project, progress, verbose)
     outcome.published = bool(dbt_plugin.current.published)
     if dbt_plugin.current.failure is not None:
@@ -324,7 +326,7 @@ def _dbt(
                 "--log-level",
                 level,
                 "--log-level-file",
-                "warn",
+                "none",  # dbt writes out each of its 2,000 events, whichever of them the file takes
                 "--log-path",
                 str(target.parent / "logs" if target.name == "target" else target),
                 "--no-use-colors" if not sys.stderr.isatty() else "--use-colors",

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from .support.forked import Forks
+from .support.runs import record
 
 # Every example loads a file and builds all models: about half a second.
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
@@ -41,12 +42,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that all workers have."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse without telemetry and the compiled models, made once for all workers."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
+    shared = _shared(tmp_path_factory)
     folder = shared / "prepared"
     with filelock.FileLock(shared / "prepared.lock"):
         if not folder.exists():
@@ -110,8 +115,7 @@ def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path, forks: Fo
             shutil.copytree(prepared, warehouse, dirs_exist_ok=True)
         if arguments[:1] in _begun and all(name.startswith("DOCSTOKG_") for name in extra):
             return forks.run([*map(str, arguments)], environ | extra, tmp_path)
-        _begun.add(arguments[:1])
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "exporter", *map(str, arguments)],
             env=environ | extra,
             cwd=tmp_path,
@@ -119,6 +123,9 @@ def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path, forks: Fo
             text=True,
             check=False,
         )
+        if done.returncode in (0, 1) and "--help" not in arguments:
+            _begun.add(arguments[:1])
+        return done
 
     return run
 
@@ -127,3 +134,26 @@ def tool(tmp_path: Path, prepared: Path, compiled: Path, parsed: Path, forks: Fo
 def ready(tool: Tool, tmp_path: Path, prepared: Path) -> Path:
     """The warehouse of `tool`, built already, for what is no command of `tool`."""
     return Path(shutil.copytree(prepared, tmp_path / "warehouse", dirs_exist_ok=True))
+
+
+@pytest.fixture(scope="session")
+def _loaded(tmp_path_factory: pytest.TempPathFactory, prepared: Path, forks: Forks) -> Path:
+    """A folder with a file of one run, "run", and a warehouse into which it was loaded."""
+    shared = _shared(tmp_path_factory)
+    folder, done = shared / "loaded", shared / "loaded.done"
+    with filelock.FileLock(shared / "loaded.lock"):
+        if not done.exists():
+            shutil.copytree(prepared, folder / "warehouse")
+            record(folder / "t.sqlite3", "run")
+            environ = os.environ | {"DOCSTOKG_WAREHOUSE": str(folder / "warehouse")}
+            run = forks.run(["run", "--db", str(folder / "t.sqlite3")], environ, folder)
+            assert run.returncode == 0, run.stderr
+            done.touch()
+    return folder
+
+
+@pytest.fixture
+def loaded(tool: Tool, tmp_path: Path, _loaded: Path) -> Path:
+    """A file of one run, "run", for reading only, which the warehouse of `tool` holds already."""
+    shutil.copytree(_loaded / "warehouse", tmp_path / "warehouse", dirs_exist_ok=True)
+    return _loaded / "t.sqlite3"

@@ -77,15 +77,15 @@ def test_a_catalog_that_cannot_be_reached_is_one_line(tool: Tool, tmp_path: Path
     assert "t0psecret" not in done.stderr
 
 
-def test_a_warehouse_that_was_moved_is_read_and_written(tool: Tool, tmp_path: Path) -> None:
-    record(tmp_path / "a.sqlite3", "a")
-    assert tool("run", "--db", "a.sqlite3").returncode == 0
+def test_a_warehouse_that_was_moved_is_read_and_written(
+    tool: Tool, tmp_path: Path, loaded: Path
+) -> None:
     (tmp_path / "warehouse").rename(tmp_path / "elsewhere")
     moved = {"DOCSTOKG_WAREHOUSE": str(tmp_path / "elsewhere")}
-    assert "a " in tool("runs", **moved).stdout
+    assert "run " in tool("runs", **moved).stdout
     record(tmp_path / "b.sqlite3", "b", start=START + 1000)
     done = tool("run", "--db", "b.sqlite3", **moved)
     assert done.returncode == 0, done.stderr
     rows = json.loads(tool("runs", "--output-format", "json", **moved).stdout)
-    assert [row["run_id"] for row in rows] == ["a", "b"]
+    assert [row["run_id"] for row in rows] == ["run", "b"]
     assert not (tmp_path / "warehouse").exists()
