@@ -111,7 +111,7 @@ def move(
     failed = [f"{skip.path}: {skip.reason}" for skip in skipped]
     results: list[FileResult] = []
     with progress("looking", verbose=False) as (say, step):
-        compiled = compiled_models(project_dir(project), say).read_text()
+        compiled = compiled_models(project_dir(project), say).read_text("utf-8")
         with _opened(wishes) as writer:
             for path in files:
                 try:

@@ -34,7 +34,11 @@ _UNITS = (
     "select slo, any_value(unit) as unit, if(any_value(unit) = '%', 100.0, 'inf'::double) as most "
     "from lake.marts.slo_targets group by slo order by slo"
 )
-_LATEST_HOUR = "select max(hour_at) as hour_at from lake.marts.slo_slices"
+#: The latest hour before a moment; where there is none, the first after it.
+_LATEST_HOUR = (
+    "select coalesce(max(hour_at) filter (hour_at < ?), min(hour_at)) as hour_at "
+    "from lake.marts.slo_slices"
+)
 _BURN_RATES = "select * from lake.marts.slo_burn_rates order by slo, scope, subject, window_hours"
 
 
@@ -47,8 +51,8 @@ class Budgets:
         source: where they were read from.
         budgets: rows of slo_budgets, the worst first, each with its ``burn_rates``.
         skipped: sources that could not be read.
-        latest_hour_at: where no run lies in the window, the latest hour that anything was recorded
-            in, UTC; else None.
+        latest_hour_at: where no run lies in the window, the latest hour before its end in which
+            anything was recorded, else the first after it, UTC; None where the window has runs.
     """
 
     as_of: datetime
@@ -64,8 +68,8 @@ class Budgets:
 
     @property
     def has_data(self) -> bool:
-        """Tell whether any hour could be judged."""
-        return any(row["slices_judged"] for row in self.budgets)
+        """Tell whether any hour of runs or of roles could be judged."""
+        return any(row["slices_judged"] for row in self.budgets if row["scope"] != "run_host")
 
     def is_good(self, strict: bool = False) -> bool:
         """Tell whether no budget of runs or of roles is overspent.
@@ -154,7 +158,7 @@ def window_start(compiled: Path, as_of: datetime | None) -> float:
     from exporter.compiled import Models
 
     end = (as_of or utc(datetime.now(UTC))).replace(tzinfo=UTC).timestamp()
-    days = Models(compiled.read_text()).seed_values("slo_targets", "window_days")
+    days = Models(compiled.read_text("utf-8")).seed_values("slo_targets", "window_days")
     return end - max(map(float, days), default=0.0) * _DAY_S - _HOUR_S
 
 
@@ -195,7 +199,7 @@ def read(
         row["burn_rates"] = burning.get((row["slo"], row["scope"], row["subject"]), [])
     latest = None
     if not any(row["runs"] for row in budgets):
-        (latest,) = (row["hour_at"] for row in rows(connection, _LATEST_HOUR))
+        (latest,) = (row["hour_at"] for row in rows(connection, _LATEST_HOUR, moment))
     return Budgets(moment, source, budgets, list(skipped), latest)
 
 

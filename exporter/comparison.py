@@ -225,7 +225,7 @@ def before(compiled: Path, found: Found, known: Sequence[Found]) -> Sequence[Fou
         found: the run.
         known: all runs, the latest first.
     """
-    models = Models(compiled.read_text())
+    models = Models(compiled.read_text("utf-8"))
     row = duckdb.connect(":memory:").execute(models.models["int_baseline_window"]["sql"]).fetchone()
     most, days = (0, 0.0) if row is None else row
     earlier = [

@@ -40,7 +40,7 @@ def definitions(project: Path) -> list[Definition]:
         project: the folder with dbt_project.yml.
     """
     models = project / "models"
-    blocks = dict(_BLOCK.findall((models / "docs.md").read_text()))
+    blocks = dict(_BLOCK.findall((models / "docs.md").read_text("utf-8")))
     described: dict[str, dict[str, Any]] = {}
     for file in sorted((models / "marts").glob("*/_*.yml")):
         if not file.stem.endswith("_unit_tests"):
@@ -61,7 +61,7 @@ def _models(file: Path) -> list[dict[str, Any]]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found = yaml.load(file.read_text(), Loader=loader)
+    found = yaml.load(file.read_text("utf-8"), Loader=loader)
     return list((found or {}).get("models") or [])
 
 

@@ -101,7 +101,7 @@ def measure(names: Sequence[str], compiled: Path) -> Storage:
     paths, skipped = expand(names)
     files: list[File] = []
     with direct.attached_in_memory(paths) as (connection, probe):
-        Models(compiled.read_text()).build(connection, ["remedy_limits"])
+        Models(compiled.read_text("utf-8")).build(connection, ["remedy_limits"])
         found = rows(
             connection, "select highest from lake.marts.remedy_limits where setting = 'file_mb'"
         )

@@ -83,7 +83,7 @@ def opened(
         NoSuchRun: the run is not in them.
         ModelError: a compiled model failed.
     """
-    models = Models(compiled_models.read_text())
+    models = Models(compiled_models.read_text("utf-8"))
     paths, missing = expand([*names, *archives_of(names)] if archives else names)
     with attached_in_memory(paths) as (connection, probe):
         skipped = [*missing, *probe.skipped]
@@ -199,7 +199,7 @@ def runs_of(
     Returns:
         Last times (Unix seconds) by run by path, and the files that could not be read.
     """
-    models = Models(compiled_models.read_text())
+    models = Models(compiled_models.read_text("utf-8"))
     by_models = partial(_runs_by_models, models)
     runs: dict[str, dict[str, float]] = {}
     skipped: list[Skipped] = []

@@ -66,7 +66,7 @@ def alert_rules(
 
 def _rules(file: Path) -> list[Rule]:
     try:
-        content = yaml.safe_load(file.read_text())
+        content = yaml.safe_load(file.read_text("utf-8"))
         return [
             Rule(rule.get("labels") or {}, str(rule["expr"]))
             for group in content["groups"]

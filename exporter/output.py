@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable
@@ -62,6 +63,8 @@ class Output:
 def guard() -> None:
     """Put `Output` in the place of standard output; where there is none, nothing is shown."""
     stream = sys.stdout if sys.stdout is not None else open(os.devnull, "w")  # noqa: SIM115, PTH123
+    if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer characters than there are
+        stream.reconfigure(errors="backslashreplace")
     sys.stdout = Output(stream)
 
 

@@ -61,7 +61,7 @@ def rejected_in_file(path: str, project: Path | None) -> Rejected:
     from exporter.compiled import Models, compiled
     from exporter.paths import project_dir
 
-    models = Models(compiled(project_dir(project), _say).read_text())
+    models = Models(compiled(project_dir(project), _say).read_text("utf-8"))
     with direct.attached_in_memory([(path, True)]) as (connection, probe):
         if not probe.sources:
             raise SourceError(probe.skipped[0].reason)

@@ -138,7 +138,7 @@ def closing(found: Budgets) -> list[str]:
     if found.latest_hour_at is not None:
         end = found.latest_hour_at + timedelta(hours=1)
         lines.append(
-            "No run lies in the window. The latest hour that anything was recorded in is "
+            "No run lies in the window. The nearest hour that anything was recorded in is "
             f"{moment(found.latest_hour_at)} UTC: ask for then with --as-of {end:%Y-%m-%dT%H:%M}"
         )
     elif not judged:

@@ -26,6 +26,11 @@ def print_comparison(found: Comparison) -> None:
     typer.echo(f"from {printable(found.source)}\n")
     print_table(_COLUMNS, [_cells(sli) for sli in found.slis])
     for sli in found.slis:
+        if sli["verdict"] in ("worse", "better") and not sli["explanations"]:
+            typer.echo(
+                f"\n{named(sli)} is {sli['verdict']}, and nobody is known to explain it: of a "
+                "percentile only what is slower than the target is taken apart"
+            )
         if sli["explanations"]:
             typer.echo(f"\n{named(sli)} is {sli['verdict']}, by {_dimension(sli)}:")
             for row in _told(sli["explanations"]):

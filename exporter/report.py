@@ -119,10 +119,13 @@ def _write(text: str, out: str | None) -> None:
     if out is None or out == "-":
         sys.stdout.write(text)
         return
-    path = Path(out)
     part: Path | None = None
     try:
-        target = path.resolve()
+        target = Path(out).resolve()
+        if target.exists() and not target.is_file():  # a pipe or a device: nothing to put in place
+            with target.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
         with tempfile.NamedTemporaryFile(
             "w", dir=target.parent, prefix=f".{target.name[:100]}.", delete=False, encoding="utf-8"
         ) as file:

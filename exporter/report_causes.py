@@ -117,8 +117,8 @@ def heat(report: Report) -> Section:
         takeaway = f"No host answered {what}."
         if worst is not None and worst[measure]:
             takeaway = (
-                f"Most {what}: {over_time.host(worst)} with {amount(worst[measure], '%')} from "
-                f"{over_time.stamp(worst['cell_at'], hours)} on."
+                f"Most {what}: {over_time.host(worst)} with {amount(worst[measure], '%')}, in the "
+                f"{cell} from {over_time.stamp(worst['cell_at'], hours)}."
             )
         spec = over_time.heat(rows, measure, title)
         figures.append(Figure(takeaway, spec, table if not figures else NO_TABLE))

@@ -18,6 +18,8 @@ _COLUMN: Final = 290
 _SHADES: Final = ((0.0, "none"), (2.0, "≤ 2 %"), (5.0, "≤ 5 %"), (10.0, "≤ 10 %"),
                   (25.0, "≤ 25 %"), (float("inf"), "> 25 %"))  # fmt: skip
 _MANY_CELLS: Final = 200
+#: Times within less than this are told apart by their seconds.
+_SHORT: Final = timedelta(minutes=10)
 
 
 def trend(series: Row) -> Spec:
@@ -37,7 +39,7 @@ def trend(series: Row) -> Spec:
     }  # fmt: skip
     y = {
         "field": "y", "type": "quantitative", "scale": {"zero": False, "nice": True},
-        "axis": {"title": series["unit"] or None, "tickCount": 4, "format": ","},
+        "axis": {"title": series["unit"] or None, "tickCount": 4, "format": ",~f"},
     }  # fmt: skip
     ends = [
         {"x": place, "label": _when(points[place]), "align": align}
@@ -183,9 +185,12 @@ def openings(rows: Sequence[Row], until: datetime) -> Spec:
         }
         for r in rows
     ]  # fmt: skip
+    moments = sorted(row[end] for row in shown for end in ("from", "to"))
+    length = datetime.fromisoformat(moments[-1]) - datetime.fromisoformat(moments[0])
+    precise = "%H:%M" if length >= _SHORT else "%H:%M:%S"
     time = {"type": "temporal", "scale": {"type": "utc"}}
     y = {"field": "host", "type": "nominal", "sort": None, "axis": {"title": None}}
-    axis = {"title": "UTC", "format": "%H:%M", "tickCount": 6}
+    axis = {"title": "UTC", "format": precise, "tickCount": 6 if length >= _SHORT else 4}
     return {
         "width": WIDE_PLOT, "height": {"step": ROW}, "data": values(shown),
         "layer": [

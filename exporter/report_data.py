@@ -63,7 +63,7 @@ class Report:
         trends: of the run and its roles.
         runs: the runs it looks back on, the latest last: start, verdict, SLIs, and which SLOs
             of the whole run are missed.
-        streaks: rows of slo_streaks: since when SLOs are missed, worst first.
+        streaks: rows of slo_streaks: since when SLOs are missed, the longest first.
         turned: the run whose changes explain most, held against those before it: this one if an
             SLI of it got worse, else the one since which an SLO is missed.
         distribution: rows of ttfp_distribution.
@@ -192,7 +192,7 @@ def read(
     streaks = rows(
         connection,
         "select * from lake.marts.slo_streaks order by "
-        "list_position(['run', 'run_role', 'run_host'], scope), runs_missed, slo, subject",
+        "list_position(['run', 'run_role', 'run_host'], scope), runs_missed desc, slo, subject",
     )
     turned = _turned(connection, run_id, streaks, source)
     connection.execute("set variable diagnosed_run = ?::varchar", [run_id])
@@ -245,7 +245,7 @@ def _turned(
 ) -> Comparison:
     """Hold the run whose changes explain most against those before it.
 
-    It is this one if an SLI of it got worse, else the one since which an SLO is missed.
+    It is this one if an SLI of it got worse, else the first since which an SLO is missed.
     """
     own = compare(connection, BASELINE, run_id, source)
     if own.is_worse:
@@ -284,6 +284,8 @@ def _run(connection: duckdb.DuckDBPyConnection, asked: Asked) -> Row:
     if found:
         return found[0]
     results.latest_run(connection)  # says so where there is none at all
+    if asked.as_of is None:
+        raise TelemetryError("no run has an event with a time: see docstokg-telemetry runs")
     raise TelemetryError(f"no run had ended by {asked.as_of} UTC: see docstokg-telemetry runs")
 
 

@@ -78,7 +78,7 @@ def _trends(report: Report) -> Iterator[str]:
 def _section(section: Section) -> Iterator[str]:
     yield f"## {escaped(section.title)}"
     yield ""
-    if section.note:
+    if section.note and section.anchor != _TOLD:
         yield escaped(section.note)
         yield ""
     is_told = section.anchor == _TOLD

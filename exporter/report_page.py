@@ -49,7 +49,7 @@ def page(report: Report, draw: Callable[[Spec, str, int], str] = draw) -> str:
             label = f"{figure.title or section.title}: {figure.takeaway}"
             svg = None if figure.spec is None else Markup(draw(figure.spec, label, number))
             pairs.append((figure, svg))
-    style = (_TEMPLATES / "report.css").read_text()
+    style = (_TEMPLATES / "report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     engine = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),

@@ -10,7 +10,7 @@ from typing import Final
 from exporter.errors import printable
 from exporter.render import amount
 from exporter.render_budget import left, moment, spent
-from exporter.report_data import Report
+from exporter.report_data import OF_RUNS, Report
 from exporter.results import Row
 
 #: How a value stands, beyond its colour: read aloud, printed in black and white.
@@ -22,6 +22,9 @@ MARK: Final = {
 _SIGN: Final = {">=": "≥", "<=": "≤"}
 _OF: Final = {"run_role": "role", "run_host": "host", "run_resolver": "resolver"}
 _EXPLAINED: Final = 3
+_OTHERS: Final = 3
+#: A part below this is that of one among many.
+_FEW: Final = 0.25
 #: A part above this is more than the whole: not by rounding alone.
 _WHOLE: Final = 1 + 1e-9
 
@@ -159,14 +162,15 @@ def _changed(report: Report) -> Card:
     lack = f" {_lack(lacking, own)}." if lacking else ""
     if not worse:
         detail = f"{_count(len(compared), 'SLI')} compared with {before(report)}."
-        return Card(question, "Nothing", f"{detail}{_better(compared)}{lack}", "good")
+        told = f"{detail}{_better(compared)}{_others(report)}{lack}"
+        return Card(question, "Nothing", told, "good")
     missed = {(s["slo"], s["scope"], s["subject"]): s["runs_missed"] for s in report.streaks}
     # what is missed too matters more than what has only changed
     worse.sort(key=lambda r: (r["slo"], r["scope"], r["subject"]) not in missed)
     told = " ".join(_blamed(row) for row in worse[:2])
     more = f" {len(worse) - 2} more got worse." if len(worse) > 2 else ""
     answer = _culprit(worse) or ", ".join(name(row) for row in worse[:2])
-    return Card(question, answer, f"{_since(report)}{told}{more}{lack}", "bad")
+    return Card(question, answer, f"{_since(report)}{told}{more}{_others(report)}{lack}", "bad")
 
 
 def with_verdict(slis: Sequence[Row]) -> tuple[list[Row], list[Row]]:
@@ -206,12 +210,28 @@ def _since(report: Report) -> str:
     return f"Since run {printable(report.turned.run_id)}, for {_count(runs, 'run')}: "
 
 
+def _others(report: Report) -> str:
+    """Say what is missed since another run than the one whose changes are told."""
+    others = [
+        f"{name(s)} since {printable(s['since_run_id'])}"
+        for s in report.streaks
+        if s["scope"] in OF_RUNS and s["was_met_before"]
+        and s["since_run_id"] != report.turned.run_id
+    ]  # fmt: skip
+    more = " …" if len(others) > _OTHERS else ""
+    return f" Also missed: {', '.join(others[:_OTHERS])}{more}." if others else ""
+
+
 def _culprit(worse: Sequence[Row]) -> str:
-    """Return who explains most of the first change that anyone explains."""
+    """Return who explains most of the first change that anyone explains; or that many do."""
     for row in worse:
         explained = explaining(row)
         if explained:
-            return printable(str(explained[0]["segment"]))
+            first = explained[0]
+            part = first["share_of_change"]
+            if part is not None and part < _FEW and len(row["explanations"]) > 1:
+                return f"Many: no {first['dimension']} explains much"
+            return printable(str(first["segment"]))
     return ""
 
 

@@ -269,7 +269,7 @@ def compile_models(project: Path, verbose: bool = False) -> str:
             ]
             reason = problems[0] if problems else one_line_of(str(result.exception))
             raise ModelError(f"the models do not compile: {reason}")
-        manifest = json.loads((Path(target) / "manifest.json").read_text())
+        manifest = json.loads((Path(target) / "manifest.json").read_text("utf-8"))
     models = [
         {
             "name": node["alias"],
@@ -287,7 +287,7 @@ def compile_models(project: Path, verbose: bool = False) -> str:
         {
             "name": node["alias"],
             "schema": node["schema"],
-            "csv": (project / node["original_file_path"]).read_text(),
+            "csv": (project / node["original_file_path"]).read_text("utf-8"),
             "types": node["config"]["column_types"],
         }
         for node in manifest["nodes"].values()

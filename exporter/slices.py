@@ -102,7 +102,7 @@ def budgets_over(slices: Sequence[bytes], compiled: Path) -> Iterator[duckdb.Duc
         slices: those of at least one run, as Parquet.
         compiled: the compiled models.
     """
-    models = Models(compiled.read_text())
+    models = Models(compiled.read_text("utf-8"))
     with (
         tempfile.TemporaryDirectory(prefix="docstokg-") as folder,
         direct.attached_in_memory([]) as (connection, _),

@@ -158,7 +158,7 @@ def measure(
     failed = [f"{skip.path}: {skip.reason}" for skip in skipped]
     files: list[FileStorage] = []
     with progress("measuring", verbose=False) as (say, step):
-        compiled = compiled_models(project_dir(project), say).read_text()
+        compiled = compiled_models(project_dir(project), say).read_text("utf-8")
         for number, (path, _) in enumerate(paths):
             if not os.path.isdir(path):
                 step(os.path.basename(path), number, len(paths))

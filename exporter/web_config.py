@@ -64,7 +64,7 @@ def read(path: Path | None) -> WebConfig:
     if path is None:
         return WebConfig()
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.safe_load(path.read_text("utf-8")) or {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the web config {path}: {one_line(error)}") from None
     except yaml.YAMLError as error:

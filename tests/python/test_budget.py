@@ -88,8 +88,8 @@ def test_the_command(tool: Tool, month: Path) -> None:
     assert done.returncode == 1
     assert done.stdout.startswith("Error budgets  NO DATA\n")
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("No run lies in the window. The latest hour")
-    assert last.endswith(f"with --as-of {END:%Y-%m-%dT%H:%M}")
+    assert last.startswith("No run lies in the window. The nearest hour")
+    assert last.endswith(f"with --as-of {FIRST + timedelta(hours=1):%Y-%m-%dT%H:%M}")
     assert all(line == line.rstrip() for line in done.stdout.splitlines())
 
     record(month.parent / "few.sqlite3", "few", artifacts=0)

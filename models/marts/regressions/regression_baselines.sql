@@ -39,6 +39,8 @@ asked as (
     where
         diagnosed.run_id = {{ diagnosed_run() }}
         and named.run_id = {{ diagnosed_against() }}
+        -- the word for what usual has, whatever a run is called
+        and named.run_id <> 'baseline'
         and diagnosed.run_id <> named.run_id
 
 ),
