@@ -317,7 +317,7 @@ def _reason(run: PlannedRun, told: dict[str, Any]) -> str | None:
     """Return why a run that was copied cannot go after all."""
     rows: dict[str, int] = told["rows"]
     if not any(rows.values()):
-        return "its run_id is not stored as this text (a number, a URL, or not UTF-8)"
+        return "its run_id is not stored as this text (a number, a URL, not UTF-8, or with a NUL)"
     if any(count > run.rows.get(table, 0) for table, count in rows.items()):
         return "it is still written to"
     return told["held"][0] if told["held"] else None

@@ -19,6 +19,7 @@ from exporter.errors import SourceError, UsageError
 from exporter.raw_schema import TABLES, TELEMETRY
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.sources import reason_of
+from exporter.warehouse import one_thread
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 #: A run that ended so recently may still be written to, by a clock that is a little off, say.
@@ -151,7 +152,10 @@ def plan(
         SourceError: the file cannot be read.
     """
     found, models = FilePlan(path), Models(compiled_models)
-    with attached_in_memory([(path, True)]) as (connection, probe):
+    with (
+        attached_in_memory([(path, True)]) as (connection, probe),
+        one_thread(connection),
+    ):
         if not probe.sources:
             raise SourceError(f"cannot read {path}: {probe.skipped[0].reason}")
         source = probe.sources[0]

@@ -113,7 +113,7 @@ def create(db: Path, target: Store, keep: int | None, step: Step) -> Made:
     from exporter.backup_store import Folder, failing
     from exporter.work_folder import clear, work_folder
 
-    name = os.fsencode(db.name).decode(errors="replace")
+    name = backups.source_of(db)
     is_folder = isinstance(target, Folder)
     parent = target.path if isinstance(target, Folder) else Path(tempfile.gettempdir())
     copy_name, packed_name, manifest_name = "copy.sqlite3", "archive.zst", "manifest.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class Found:
     complete: list[Backup]
     damaged: dict[str, str]
     orphans: list[str]
+
+
+def source_of(db: PurePath) -> str:
+    """Return the name by which the backups of a file know it: its own, as text."""
+    return os.fsencode(db.name).decode(errors="replace")
 
 
 def manifest_name(archive: str) -> str:

@@ -56,7 +56,12 @@ def check_privacy(file: Examined) -> Iterator[Finding]:
                 "privacy",
                 "bad" if name in _OURS else "warning",
                 f"{table.name}.{table.columns[column]}: {count:,} of {seen} "
-                f"hold a URL, query string or credential{row}",
+                + (
+                    "are no host names, and may hold a URL, path or credential"
+                    if column == "host"
+                    else "hold a URL, query string or credential"
+                )
+                + row,
                 "record through the recorder, which keeps hashes; then replace the values: UPDATE, "
                 "VACUUM, checkpoint, and what was copied or loaded of them"
                 if name in _OURS

@@ -242,8 +242,9 @@ def _runs_by_models(
     for typed in (True, False):
         raw_views(connection, source, typed)
         try:
-            models.build(connection, tables)
-            rows = connection.execute(sql).fetchall()
+            with warehouse.one_thread(connection):
+                models.build(connection, tables)
+                rows = connection.execute(sql).fetchall()
             break
         except ENGINE_ERRORS:
             if not typed:

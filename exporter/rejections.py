@@ -60,9 +60,13 @@ def rejected_in_file(path: str, project: Path | None) -> Rejected:
     from exporter import direct
     from exporter.compiled import Models, compiled
     from exporter.paths import project_dir
+    from exporter.warehouse import one_thread
 
     models = Models(compiled(project_dir(project), _say).read_text("utf-8"))
-    with direct.attached_in_memory([(path, True)]) as (connection, probe):
+    with (
+        direct.attached_in_memory([(path, True)]) as (connection, probe),
+        one_thread(connection),
+    ):
         if not probe.sources:
             raise SourceError(probe.skipped[0].reason)
         for typed in (True, False):

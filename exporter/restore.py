@@ -43,6 +43,7 @@ def restore(
 ) -> None:
     """Restore a telemetry file from a backup, after checking all of it."""
     from exporter.backup_store import failing
+    from exporter.backups import source_of
     from exporter.put_in_place import refuse_existing
 
     target = Path(os.path.realpath(db))
@@ -52,7 +53,8 @@ def restore(
     place, name = _split(origin)
     with progress("looking", verbose=False) as (_, step):
         with failing(f"read the backups in {place.where}"):
-            chosen, is_newest = _choose(place, name, source or target.name, source is not None)
+            asked = source or source_of(target)
+            chosen, is_newest = _choose(place, name, asked, source is not None)
         unpack_into(place, chosen, target, db, force, step)
     if output_format is OutputFormat.json:
         from exporter.render import print_json

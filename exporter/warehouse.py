@@ -290,14 +290,24 @@ def clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float = KEEP_SNAPSHOTS_S
         cursor: a connection with the lake attached for writing, under the lock.
         keep_s: seconds for which replaced snapshots and files stay for the readers on them.
     """
-    # DuckDB's reader of SQLite shares one handle among the scans of a transaction that has written,
-    # and cannot bear two threads there: now and then the process would die of a broken heap
-    threads = cursor.execute("select current_setting('threads')").fetchone()
-    cursor.execute("set threads = 1")
-    try:
+    with one_thread(cursor):
         _clean_up(cursor, keep_s)
+
+
+@contextmanager
+def one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Work with one thread within a with block: where one statement scans several SQLite tables.
+
+    DuckDB's reader of SQLite may share a handle among the scans of one statement or transaction,
+    and cannot bear two threads there: once in a thousand times the process dies of a broken heap
+    (https://github.com/duckdb/duckdb-sqlite/issues/176).
+    """
+    threads = connection.execute("select current_setting('threads')").fetchone()
+    connection.execute("set threads = 1")
+    try:
+        yield
     finally:
-        cursor.execute(f"set threads = {threads[0] if threads else 1:d}")
+        connection.execute(f"set threads = {threads[0] if threads else 1:d}")
 
 
 def _clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float) -> None:

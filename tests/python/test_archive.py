@@ -184,7 +184,7 @@ def test_names_that_mean_something_elsewhere(tool: Tool, tmp_path: Path) -> None
     assert sorted(run["run_id"] for run in result["archived"]) == sorted([*runs, "7"])
     assert result["rows_without_run"] == 1
     assert {left["reason"] for left in result["left"]} == {
-        "its run_id is not stored as this text (a number, a URL, or not UTF-8)"
+        "its run_id is not stored as this text (a number, a URL, not UTF-8, or with a NUL)"
     }
     assert len(result["left"]) == 2
     assert counts(db) == NOTHING | {"http_events": 3}

@@ -458,6 +458,15 @@ def test_hostile_names(tool: Tool, tmp_path: Path) -> None:
     for number, name in enumerate(NAMES):
         assert manifest(archives(tmp_path / f"of {name}"[:60])[0])["source"] == name
         assert everything(tmp_path / f"{number} {name}") == everything(good)
+    # of several, the backup of a file is found by its name, which need not be text
+    odd = os.fsdecode(b"\xff.sqlite3")
+    (tmp_path / odd).write_bytes(content)
+    for name in (odd, good.name):
+        assert tool("backup", "--db", name, "--out", "both").returncode == 0
+    (tmp_path / odd).write_bytes(b"")
+    done = tool("restore", "--from", "both", "--db", odd, "--force")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert everything(tmp_path / odd) == everything(good)
 
 
 def test_several_in_one_second(tool: Tool, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
+import subprocess
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -185,6 +187,13 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     assert "<h1>Run r3 meets all 8 SLOs.</h1>" in html
     assert "r4" not in html  # what came later does not count
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    # a pipe is written to, and stays one
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        done = tool("report", "--db", db, "--run", "r3", "--format", "md", "--out", "pipe")
+        assert (done.returncode, done.stderr) == (0, "") and reader.stdout is not None
+        assert reader.stdout.read().startswith("# Run r3 meets all 8 SLOs.\n")
+    assert (tmp_path / "pipe").is_fifo()
     for arguments, said in (
         (("report", "--db", db), "name the file with --out report.html, or --out - for"),
         (("report", "--db", db, "--run", "nope", "--out", "-"), "nope"),
