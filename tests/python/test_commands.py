@@ -23,7 +23,7 @@ from .support.runs import START, Tool, counts, loaded_counts, record
 
 #: Parts of a run's length at which it is killed: while it loads, builds models (until about 0.6),
 #: tests, publishes and cleans up.
-KILLED_AT = (0.03, 0.08, 0.13, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.88, 0.93, 0.97)
+KILLED_AT = (0.05, 0.13, 0.3, 0.45, 0.6, 0.8, 0.92, 0.97)
 
 
 def test_summary_of_a_file_never_seen(tool: Tool, tmp_path: Path) -> None:
