@@ -151,6 +151,7 @@ def pack(copy: Path, archive: Path, done: Done) -> Sums:
     sha, size = hashlib.sha256(), 0
     with copy.open("rb") as plain, archive.open("wb") as file:
         packed = _Hashed(file)
+        # its stubs want a whole file where it calls `write` alone; below, `read` alone
         writer = compressor.stream_writer(packed, size=copy.stat().st_size)  # type: ignore[arg-type]
         # no `with`: at an error its end would complain of a frame cut short, and hide the error
         while chunk := plain.read(_CHUNK):

@@ -10,6 +10,7 @@ import subprocess
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,8 +84,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, compiled: Path) -> Report:
     return report_data.from_files([str(path)], Asked(), compiled, ROOT)
 
 
-def trends_of(db: Path, compiled: Path, by: str, **wanted: object) -> Trends:
-    return trend_points.from_files([str(db)], Wanted(by, **wanted), compiled)  # type: ignore[arg-type]
+def trends_of(db: Path, compiled: Path, by: str, **wanted: Any) -> Trends:
+    return trend_points.from_files([str(db)], Wanted(by, **wanted), compiled)
 
 
 def points(found: Trends, slo: str = "yield_pct") -> dict[str, tuple[float | None, str]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from recorder import ensure_schema
 
@@ -92,9 +93,9 @@ class Crawl:
     )
     delay_ms: Mapping[str, float] = field(default_factory=dict)
 
-    def with_resolver(self, name: str, **changes: float) -> Crawl:
+    def with_resolver(self, name: str, **changes: Any) -> Crawl:
         """Return the crawl with one resolver doing otherwise."""
-        changed = replace(self.resolvers[name], **changes)  # type: ignore[arg-type]
+        changed = replace(self.resolvers[name], **changes)
         return replace(self, resolvers={**self.resolvers, name: changed})
 
 
