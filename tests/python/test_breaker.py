@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import httpx
+import pybreaker
 import pytest
 from pybreaker import CircuitBreaker, CircuitBreakerError, CircuitMemoryStorage
 from pyrate_limiter import AbstractBucket, BucketFactory, Limiter, Rate, RateItem
 
+from recorder.integrations import pybreaker as breakers_module
 from recorder.integrations.httpx import RecordedTransport
 from recorder.integrations.httpx_breaker import AsyncBreakerTransport, BreakerTransport
 from recorder.integrations.httpx_limiter import LimitedTransport, RateLimited
@@ -26,6 +27,31 @@ from .support.recorded import Recorded
 
 HOST = "a.org"
 URL = "https://a.org/"
+
+
+class Clock:
+    """What breakers take for the time: it stands still unless a test lets it pass."""
+
+    def __init__(self) -> None:
+        self.passed_s = 0.0
+
+    def monotonic(self) -> float:
+        """Stand in for ``time.monotonic``."""
+        return self.passed_s
+
+    def now(self, zone: tzinfo) -> datetime:
+        """Stand in for ``datetime.now``."""
+        return datetime(2026, 1, 2, tzinfo=UTC).astimezone(zone) + timedelta(seconds=self.passed_s)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock by which the breakers of a test go."""
+    clock = Clock()
+    monkeypatch.setattr(breakers_module, "time", clock)
+    for module in (breakers_module, pybreaker):
+        monkeypatch.setattr(module, "datetime", clock)
+    return clock
 
 
 def fail(breakers: Breakers, times: int = 1) -> None:
@@ -52,18 +78,18 @@ def refused(breakers: Breakers) -> bool:
     return False
 
 
-def test_every_transition_is_recorded_once() -> None:
+def test_every_transition_is_recorded_once(clock: Clock) -> None:
     recorder = Recorded()
-    breakers = Breakers(recorder, fail_max=2, reset_timeout_s=0.1)
+    breakers = Breakers(recorder, fail_max=2, reset_timeout_s=60)
     fail(breakers)
     succeed(breakers)
     fail(breakers)
     assert recorder.events == []
     fail(breakers)
     assert refused(breakers)
-    time.sleep(0.11)
+    clock.passed_s += 60
     fail(breakers)
-    time.sleep(0.11)
+    clock.passed_s += 60
     assert succeed(breakers) == "half_open"
     assert succeed(breakers) == "closed"
     assert recorder.transitions() == [
@@ -74,7 +100,7 @@ def test_every_transition_is_recorded_once() -> None:
         "breaker",
         {
             "host": HOST, "scope": "host", "old_state": "closed", "new_state": "open",
-            "reset_timeout_s": 0.1,
+            "reset_timeout_s": 60,
         },
     )  # fmt: skip
     assert not breakers.of("b.org") == breakers.of(HOST) == breakers.of(HOST)
@@ -115,9 +141,9 @@ def test_a_breaker_that_opens_again_while_open_makes_no_transition() -> None:
     assert recorder.transitions() == [("closed", "open")]
 
 
-def test_requests_under_way_when_it_opens_neither_open_it_again_nor_close_it() -> None:
+def test_requests_under_way_when_it_opens_neither_open_it_again_nor_close_it(clock: Clock) -> None:
     recorder = Recorded()
-    breakers = Breakers(recorder, fail_max=2, reset_timeout_s=0.3)
+    breakers = Breakers(recorder, fail_max=2, reset_timeout_s=60)
     under_way = [breakers.attempt(HOST).__enter__() for _ in range(6)]
     failing, (late, slow) = under_way[:4], under_way[4:]
     for attempt in failing:
@@ -125,11 +151,11 @@ def test_requests_under_way_when_it_opens_neither_open_it_again_nor_close_it() -
         attempt.__exit__(None, None, None)
     assert [attempt.outcome for attempt in failing] == ["failure", "failure", "none", "none"]
     opened_at = breakers.of(HOST)._state_storage.opened_at
-    time.sleep(0.1)
+    clock.passed_s += 40
     late.fail()
     late.__exit__(None, None, None)
     assert breakers.of(HOST)._state_storage.opened_at == opened_at
-    time.sleep(0.25)
+    clock.passed_s += 20
     with breakers.attempt(HOST) as trial:
         slow.__exit__(None, None, None)
         assert slow.outcome == "none"
@@ -140,21 +166,23 @@ def test_requests_under_way_when_it_opens_neither_open_it_again_nor_close_it() -
     ]  # fmt: skip
 
 
-def test_one_thread_tries_a_half_open_host_and_the_others_are_refused() -> None:
+def test_one_thread_tries_a_half_open_host_and_the_others_are_refused(clock: Clock) -> None:
     recorder = Recorded()
-    breakers = Breakers(recorder, fail_max=1, reset_timeout_s=0.2)
+    breakers = Breakers(recorder, fail_max=1, reset_timeout_s=60)
     fail(breakers)
-    time.sleep(0.21)
-    barrier, sent, refusals = threading.Barrier(8), list[str](), list[str]()
+    clock.passed_s += 60
+    barrier, refused = threading.Barrier(8), threading.Semaphore(0)
+    sent, refusals = list[str](), list[str]()
 
     def crawl() -> None:
         barrier.wait()
         try:
             with breakers.attempt(HOST) as attempt:
                 sent.append(str(attempt.state))
-                time.sleep(0.1)
+                assert all(refused.acquire(timeout=10) for _ in range(7))
         except CircuitBreakerError as error:
             refusals.append(str(error))
+            refused.release()
 
     threads = [threading.Thread(target=crawl) for _ in range(8)]
     for thread in threads:
@@ -166,13 +194,14 @@ def test_one_thread_tries_a_half_open_host_and_the_others_are_refused() -> None:
     assert recorder.transitions()[1:] == [("open", "half_open"), ("half_open", "closed")]
 
 
-def test_a_trial_that_does_not_end_is_not_waited_for_for_ever() -> None:
-    breakers = Breakers(Recorded(), fail_max=1, reset_timeout_s=0.1)
+def test_a_trial_that_does_not_end_is_not_waited_for_for_ever(clock: Clock) -> None:
+    breakers = Breakers(Recorded(), fail_max=1, reset_timeout_s=60)
     fail(breakers)
-    time.sleep(0.11)
+    clock.passed_s += 60
     hanging = breakers.attempt(HOST).__enter__()
+    clock.passed_s += 59
     assert refused(breakers)
-    time.sleep(0.11)
+    clock.passed_s += 1
     assert not refused(breakers)
     hanging.__exit__(None, None, None)
     assert hanging.outcome == "success"
@@ -180,16 +209,18 @@ def test_a_trial_that_does_not_end_is_not_waited_for_for_ever() -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, asyncio.CancelledError, SystemExit])
-def test_what_stops_the_crawler_is_neither_failure_nor_success(stop: type[BaseException]) -> None:
+def test_what_stops_the_crawler_is_neither_failure_nor_success(
+    stop: type[BaseException], clock: Clock
+) -> None:
     recorder = Recorded()
-    breakers = Breakers(recorder, fail_max=2, reset_timeout_s=0.1)
+    breakers = Breakers(recorder, fail_max=2, reset_timeout_s=60)
     fail(breakers)
     for _ in range(3):
         with pytest.raises(stop), breakers.attempt(HOST):
             raise stop
     assert breakers.of(HOST).fail_counter == 1
     fail(breakers)
-    time.sleep(0.11)
+    clock.passed_s += 60
     with pytest.raises(stop), breakers.attempt(HOST):
         raise stop
     assert breakers.of(HOST).current_state == "half-open"
@@ -199,21 +230,21 @@ def test_what_stops_the_crawler_is_neither_failure_nor_success(stop: type[BaseEx
     ]  # fmt: skip
 
 
-def test_an_opening_that_lies_ahead_shuts_a_host_no_longer_than_another() -> None:
+def test_an_opening_that_lies_ahead_shuts_a_host_no_longer_than_another(clock: Clock) -> None:
     """As one written before a clock was set back, or by a machine whose clock is fast."""
-    breakers = Breakers(Recorded(), fail_max=1, reset_timeout_s=0.2)
+    breakers = Breakers(Recorded(), fail_max=1, reset_timeout_s=60)
     fail(breakers)
     for hours in (1, 24 * 365):
-        ahead = datetime.now(UTC) + timedelta(hours=hours)
+        ahead = clock.now(UTC) + timedelta(hours=hours)
         breakers.of(HOST)._state_storage.opened_at = ahead
         assert refused(breakers)
-        time.sleep(0.1)
+        clock.passed_s += 59
         assert refused(breakers)  # for as long as if it were of now, nevertheless
-        time.sleep(0.11)
+        clock.passed_s += 1
         with pytest.raises(OSError, match="down"), breakers.attempt(HOST):
             raise OSError("down")
         assert refused(breakers)
-    time.sleep(0.21)
+    clock.passed_s += 60
     assert succeed(breakers) == "half_open"
 
 
@@ -230,15 +261,15 @@ def scripted(*outcomes: int | Exception) -> Callable[[httpx.Request], httpx.Resp
     return handle
 
 
-def test_the_transport_returns_what_came_and_notes_what_counted() -> None:
+def test_the_transport_returns_what_came_and_notes_what_counted(clock: Clock) -> None:
     recorder = Recorded()
-    breakers = Breakers(recorder, fail_max=3, reset_timeout_s=0.1)
+    breakers = Breakers(recorder, fail_max=3, reset_timeout_s=60)
     inner = httpx.MockTransport(scripted(404, 429, httpx.ReadTimeout("slow"), 503, 200))
     seen: list[object] = []
     with httpx.Client(transport=BreakerTransport(inner, breakers)) as client:
         for _ in range(6):
             if len(seen) == 5:
-                time.sleep(0.11)
+                clock.passed_s += 60
             with Noting(HOST) as noting:
                 try:
                     seen.append(client.get(URL).status_code)
@@ -370,9 +401,9 @@ class Switch(httpx.AsyncBaseTransport):
         return httpx.Response(self.status)
 
 
-def test_tasks_share_a_breaker() -> None:
+def test_tasks_share_a_breaker(clock: Clock) -> None:
     recorder = Recorded()
-    breakers = Breakers(recorder, fail_max=3, reset_timeout_s=0.1)
+    breakers = Breakers(recorder, fail_max=3, reset_timeout_s=60)
 
     async def crawl() -> None:
         switch = Switch()
@@ -380,7 +411,8 @@ def test_tasks_share_a_breaker() -> None:
 
             async def start(tasks: int) -> list[asyncio.Task[httpx.Response]]:
                 started = [asyncio.create_task(client.get(URL)) for _ in range(tasks)]
-                await asyncio.sleep(0.01)
+                for _ in range(100):  # they wait for nothing but each other and the switch
+                    await asyncio.sleep(0)
                 return started
 
             first = await start(5)
@@ -391,7 +423,7 @@ def test_tasks_share_a_breaker() -> None:
                 await client.get(URL)
             assert noting.fields == {"refused": True}
 
-            await asyncio.sleep(0.11)
+            clock.passed_s += 60
             switch.go.clear()
             (trial,) = await start(1)
             trial.cancel()
