@@ -28,8 +28,8 @@ def print_comparison(found: Comparison) -> None:
     for sli in found.slis:
         if sli["verdict"] in ("worse", "better") and not sli["explanations"]:
             typer.echo(
-                f"\n{named(sli)} is {sli['verdict']}, and nobody is known to explain it: of a "
-                "percentile only what is slower than the target is taken apart"
+                f"\n{named(sli)} is {sli['verdict']}, and nobody is known to explain it: neither "
+                "what is beyond its target nor its mean changed that way"
             )
         if sli["explanations"]:
             typer.echo(f"\n{named(sli)} is {sli['verdict']}, by {_dimension(sli)}:")

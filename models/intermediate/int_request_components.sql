@@ -79,6 +79,7 @@ delayed as (
         requests.host,
         count(*) filter (requests.rate_delay_ms > limits.target) as numerator,
         count(*) as denominator,
+        sum(requests.rate_delay_ms) as delayed_ms,
     from requests
     inner join limits
         on
@@ -141,6 +142,19 @@ counted as (
         host as segment,
         numerator,
         denominator,
+        denominator as weight,
+    from delayed
+    union all
+    select
+        run_id,
+        'rate_delay_mean_ms' as slo,
+        'run_role' as scope,
+        role as subject,
+        'host' as dimension,
+        'share' as kind,
+        host as segment,
+        delayed_ms as numerator,
+        delayed_ms as denominator,
         denominator as weight,
     from delayed
 

@@ -1,7 +1,7 @@
 -- A percentile does not add up, but what makes it miss its target does: p95 is at most the target
 -- if at most 5 % of the artifacts are slower. Each slower artifact is divided among the steps
 -- between its attempts, by the time they took; a step belongs to the attempt it ends with, because
--- attempts are logged when they end.
+-- attempts are logged when they end. The mean adds up too, by the same steps.
 with attempts as (
 
     select * from {{ ref('stg_fallback_attempts') }}
@@ -113,6 +113,23 @@ blamed as (
 
 ),
 
+waited as (
+
+    select
+        artifacts.run_id,
+        by_dimension.dimension,
+        by_dimension.segment,
+        sum(by_dimension.step_ms) as waited_ms,
+    from artifacts
+    inner join by_dimension
+        on
+            artifacts.run_id = by_dimension.run_id
+            and artifacts.artifact_key = by_dimension.artifact_key
+    where by_dimension.dimension = 'resolver'
+    group by all
+
+),
+
 bases as (
 
     select
@@ -121,6 +138,13 @@ bases as (
         count(*) as artifacts,
     from judged
     group by run_id, slo
+    union all
+    select
+        run_id,
+        'ttfp_mean_ms' as slo,
+        count(*) as artifacts,
+    from artifacts
+    group by run_id
 
 ),
 
@@ -140,12 +164,23 @@ counted as (
     select
         run_id,
         slo,
-        unnest(['resolver', 'host', 'outcome']) as dimension,
+        unnest(if(slo = 'ttfp_mean_ms', ['resolver'], ['resolver', 'host', 'outcome']))
+            as dimension,
         'share' as kind,
         null as segment,
         0 as numerator,
         0 as denominator,
     from bases
+    union all
+    select
+        run_id,
+        'ttfp_mean_ms' as slo,
+        dimension,
+        'share' as kind,
+        segment,
+        waited_ms as numerator,
+        waited_ms as denominator,
+    from waited
     union all
     select
         run_id,

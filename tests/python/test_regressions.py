@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -261,6 +262,38 @@ def test_a_planted_regression_is_found_and_explained(crawled: Path, compiled: Pa
     assert {row["missing"] for row in first_of_all.slis} == {"no run before it"}
     good = comparison.from_files([str(crawled)], "good0", "good1", compiled)
     assert not good.is_worse
+
+
+def test_who_made_slower_what_still_meets_its_target(tmp_path: Path, compiled: Path) -> None:
+    path = tmp_path / "t.sqlite3"
+    good = replace(GOOD, artifacts=300)
+    slow = replace(
+        good.with_resolver("openalex", latency_s=2.0), delay_ms={"meta-a.example.org": 75.0}
+    )
+    crawls.write(path, "before", good, START, seed=1)
+    crawls.write(path, "slow", slow, START + DAY, seed=2)
+    found = comparison.from_files([str(path)], "before", "slow", compiled)
+    for slo, target, unit, who in (
+        ("ttfp_p95_ms", 20_000, "ms", "openalex"),
+        ("rate_delay_p95_ms", 250, "ms", "meta-a.example.org"),
+    ):
+        (sli,) = (row for row in found.slis if row["slo"] == slo and row["verdict"] == "worse")
+        assert sli["baseline_value"] < sli["value"] < target
+        first = sli["explanations"][0]
+        assert (first["segment"], first["unit"], first["place"]) == (who, unit, 1)
+        assert first["measure"].startswith("mean ")
+        assert first["share_of_change"] > 0.5
+        total = sum(row["contribution"] for row in sli["explanations"])
+        assert total == pytest.approx(first["measure_change"]) and total > 0
+    with closing(sqlite3.connect(path)) as connection:
+        ((now_ms, before_ms),) = connection.execute(
+            "with t as (select 1000 * (min(case when outcome = 'success' then ts end) - min(ts)) "
+            "as ms, run_id from fallback_attempts group by run_id, artifact_id) "
+            "select avg(ms) filter (where run_id = 'slow'), "
+            "avg(ms) filter (where run_id = 'before') from t"
+        )
+    (p95,) = (row for row in found.slis if row["slo"] == "ttfp_p95_ms")
+    assert p95["explanations"][0]["measure_change"] == pytest.approx(now_ms - before_ms)
 
 
 def test_runs_that_cannot_be_compared(crawled: Path, compiled: Path) -> None:
