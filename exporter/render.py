@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import IO, Any, cast
+from typing import IO, Any, Final, cast
 
 from exporter.errors import printable
 from exporter.results import Row, Summary, iso
@@ -22,6 +22,10 @@ STATUS = {
     "fail": ("✗ fail", "bold red"),
     "no_data": ("– no data", "yellow"),
 }
+#: How comparators are told.
+SIGN: Final = {">=": "≥", "<=": "≤"}
+#: Digits that may be added to tell two values apart.
+_MORE: Final = 12
 _SCOPES = {"run": "run", "run_role": "role", "run_host": "host"}
 _HOSTS_SHOWN = 5
 _VERDICT_COLUMNS = ("SLO", "scope", "verdict", "value", "target", "distance", "sample")
@@ -194,8 +198,8 @@ def _verdicts(slos: Sequence[Row], columns: Sequence[str]) -> Any:
             slo["slo"],
             Text(_SCOPES[slo["scope"]] + subject, overflow="fold"),
             Text(text, style=style),
-            amount(slo["value"], slo["unit"]),
-            f"{'≥' if slo['comparator'] == '>=' else '≤'} {amount(slo['target'], slo['unit'])}",
+            amount(slo["value"], slo["unit"], beside=slo["target"]),
+            target(slo),
             Text(_distance(slo), style=style if slo["status"] == "fail" else ""),
             f"{slo['sample_size']:,.0f}",
         )
@@ -300,15 +304,45 @@ def _cell(value: Any) -> tuple[str, bool]:
     return printable(str(value)), False
 
 
-def amount(value: float | None, unit: str) -> str:
-    """Return a value with its unit, for people."""
+def amount(value: float | None, unit: str, beside: float | None = None) -> str:
+    """Return a value with its unit, for people.
+
+    Args:
+        value: the value; None is no data.
+        unit: its unit.
+        beside: a value in the same unit, from which it is told apart, by more digits if need be.
+    """
     if value is None:
         return "–"
+    texts = [_rounded(value, unit, more) for more in range(_MORE)]
+    if beside is not None and value != beside:
+        for more, text in enumerate(texts):
+            if _number(text) != _number(_rounded(beside, unit, more)):
+                return f"{text} {unit}".rstrip()
+    return f"{texts[0]} {unit}".rstrip()
+
+
+def target(row: Row) -> str:
+    """Return a target with its sign and unit, and all its digits; a dash where there is none."""
+    value, unit = row["target"], row["unit"]
+    if value is None:
+        return "–"
+    texts = [_rounded(value, unit, more) for more in range(_MORE)]
+    text = next((text for text in texts if _number(text) == value), texts[-1])
+    return f"{SIGN[row['comparator']]} {text} {unit}".rstrip()
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def _rounded(value: float, unit: str, more: int) -> str:
+    """Round a value as its unit is mostly told, to some more digits than that."""
     if unit == "%":
-        return f"{value:,.2f} %"
+        return f"{value:,.{2 + more}f}"
     if unit == "ms":
-        return f"{value:,.0f} ms" if abs(value) >= 100 else f"{value:,.1f} ms"
-    return f"{value:,.4g} {unit}".rstrip()
+        return f"{value:,.{more if abs(value) >= 100 else 1 + more}f}"
+    return f"{value:,.{4 + more}g}"
 
 
 def _distance(slo: Row) -> str:
@@ -318,9 +352,8 @@ def _distance(slo: Row) -> str:
         return "exactly met"
     word = "to spare" if slo["distance"] > 0 else "over" if slo["comparator"] == "<=" else "short"
     unit = "points" if slo["unit"] == "%" else slo["unit"]
-    far = abs(slo["distance"])
-    text = f"{far:,.2f} {unit}" if unit == "points" else amount(far, unit)
-    return f"{text} {word}"
+    text = amount(abs(slo["distance"]), slo["unit"], beside=0.0).removesuffix(slo["unit"]).strip()
+    return f"{text} {unit} {word}"
 
 
 def _moment(moment: datetime | None) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import printable
-from exporter.render import amount, console_out
+from exporter.render import console_out, target
 from exporter.results import Row
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ _LEFT_OUT: Final = (
 )  # fmt: skip
 #: Columns of a text that is no terminal's: whole lines.
 _PIPE_WIDTH: Final = 1000
-_SIGN: Final = {">=": "≥", "<=": "≤"}
 
 
 def print_budgets(found: Budgets) -> None:
@@ -99,7 +98,7 @@ def _cells(row: Row) -> dict[str, Text]:
     cells = {
         "SLO": row["slo"],
         "scope": printable(scope),
-        "target": f"{_SIGN[row['comparator']]} {amount(row['target'], row['unit'])}",
+        "target": target(row),
         "objective": f"{row['objective_pct']:g} %/{row['window_days']:g} d",
         "judged": f"{row['slices_judged']:,}",
         "bad": f"{row['slices_bad']:,}",

@@ -10,7 +10,7 @@ import typer
 
 from exporter.errors import printable
 from exporter.findings import size
-from exporter.render import STATUS, amount
+from exporter.render import STATUS, amount, target
 from exporter.results import Row
 
 if TYPE_CHECKING:
@@ -112,9 +112,10 @@ def _print_symptom(out: Any, symptom: Row, said: set[str]) -> None:
 def _values(symptom: Row) -> str:
     """Say the value, the target and the value before."""
     unit = symptom["unit"]
-    sign = "≥" if symptom["comparator"] == ">=" else "≤"
-    value = "no data" if symptom["value"] is None else amount(symptom["value"], unit)
-    text = f"{value}, target {sign} {amount(symptom['target'], unit)}"
+    value = "no data"
+    if symptom["value"] is not None:
+        value = amount(symptom["value"], unit, beside=symptom["target"])
+    text = f"{value}, target {target(symptom)}"
     if symptom["value_before"] is None or symptom["value"] is None:
         return f"{text}; no value to compare with"
     before = amount(symptom["value_before"], unit)

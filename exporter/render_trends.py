@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import printable
-from exporter.render import STATUS, amount, console_out
+from exporter.render import STATUS, amount, console_out, target
 from exporter.results import Row
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _BARS: Final = "▁▂▃▄▅▆▇█"
 #: Stands in a sparkline where nothing was measured.
 GAP: Final = "·"
-_SIGN: Final = {">=": "≥", "<=": "≤"}
 _SCOPES: Final = {"run_role": "role ", "run_host": "host ", "run_resolver": "resolver "}
 _GAPS_NAMED: Final = 6
 
@@ -40,13 +39,6 @@ def name_of(series: Row) -> str:
     if series["scope"] == "run":
         return str(series["slo"])
     return f"{series['slo']} {_SCOPES[series['scope']]}{series['subject']}"
-
-
-def target_of(series: Row) -> str:
-    """Return the target with its sign and unit; a dash where there is none."""
-    if series["target"] is None:
-        return "–"
-    return f"{_SIGN[series['comparator']]} {amount(series['target'], series['unit'])}"
 
 
 def met(points: Sequence[Row]) -> str:
@@ -102,7 +94,7 @@ def print_trends(found: Trends) -> None:
             amount(min(known, default=None), one["unit"]),
             amount(max(known, default=None), one["unit"]),
             amount(values[-1], one["unit"]),
-            target_of(one),
+            target(one),
             _status(one["points"][-1]),
             met(one["points"]),
         )

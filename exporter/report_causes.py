@@ -7,10 +7,10 @@ from typing import Final
 from exporter import report_charts as charts
 from exporter import report_charts_time as over_time
 from exporter.errors import printable
-from exporter.render import amount
+from exporter.render import amount, target
 from exporter.report_data import Report
 from exporter.report_parts import NO_TABLE, TABLE_ROWS, Figure, Section, Table
-from exporter.report_words import count, target, value
+from exporter.report_words import count, value
 from exporter.results import Row
 
 _TIMELINE: Final = 300

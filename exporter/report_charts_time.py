@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
+from exporter.render import target
 from exporter.report_charts import ROW, STATES, WIDE_PLOT, by_state, short
 from exporter.report_svg import Spec, values
-from exporter.report_words import target
 from exporter.results import Row
 
 #: Width that a column has room for (CSS pixels).

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from exporter.render import target
 from exporter.render_trends import gaps, met, sparkline
 from exporter.report_data import Report
 from exporter.report_page import closing
 from exporter.report_parts import Section, Table
 from exporter.report_sections import sections
-from exporter.report_words import MARK, cards, headline, name, subtitle, target, value
+from exporter.report_words import MARK, cards, headline, name, subtitle, value
 
 _STATE: Final = {"good": "✓", "bad": "✗", "unknown": "–"}
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+!|~@$-])")

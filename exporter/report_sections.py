@@ -9,6 +9,7 @@ from exporter import report_causes as causes
 from exporter import report_charts as charts
 from exporter import report_charts_time as over_time
 from exporter.errors import printable
+from exporter.render import target
 from exporter.render_budget import left, moment
 from exporter.report_data import Report
 from exporter.report_parts import NO_TABLE, TABLE_ROWS, Figure, Section, Table
@@ -22,7 +23,6 @@ from exporter.report_words import (
     length,
     name,
     share,
-    target,
     value,
     with_verdict,
 )

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from exporter.errors import printable
-from exporter.render import amount
+from exporter.render import amount, target
 from exporter.render_budget import left, moment, spent
 from exporter.report_data import OF_RUNS, Report
 from exporter.results import Row
@@ -19,7 +19,6 @@ MARK: Final = {
     "worse": "▼ worse", "better": "▲ better", "same": "= same",
     "not_enough_data": "– not enough data",
 }  # fmt: skip
-_SIGN: Final = {">=": "≥", "<=": "≤"}
 _OF: Final = {"run_role": "role", "run_host": "host", "run_resolver": "resolver"}
 _EXPLAINED: Final = 3
 _OTHERS: Final = 3
@@ -51,13 +50,6 @@ def name(row: Row) -> str:
     if row["scope"] == "run" or row["subject"] is None:
         return str(row["slo"])
     return f"{row['slo']} of {_OF.get(row['scope'], row['scope'])} {printable(row['subject'])}"
-
-
-def target(row: Row) -> str:
-    """Return a target with its sign and unit; a dash where there is none."""
-    if row["target"] is None:
-        return "–"
-    return f"{_SIGN[row['comparator']]} {amount(row['target'], row['unit'])}"
 
 
 def value(number: float | None, unit: str) -> str:
@@ -127,7 +119,9 @@ def _worst(report: Report) -> Card:
     # a part of the target, so that ms and % can be held against each other
     worst = min(judged, key=lambda s: s["distance"] / (abs(s["target"]) or 1.0))
     state = "bad" if worst["status"] == "fail" else "good"
-    detail = f"{amount(worst['value'], worst['unit'])}, target {target(worst)}"
+    detail = (
+        f"{amount(worst['value'], worst['unit'], beside=worst['target'])}, target {target(worst)}"
+    )
     return Card(question, name(worst), f"{detail}: {MARK[worst['status']]}.", state)
 
 
