@@ -4,6 +4,8 @@ BIN := .venv/bin
 DEMO := demo
 
 export DOCSTOKG_WAREHOUSE ?= $(CURDIR)/warehouse
+# else each process compiles all modules anew, where the environment forbids to keep them compiled
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test lint format monitoring bench clean
 
@@ -13,7 +15,7 @@ help:  ## list the targets
 setup: .venv/ready  ## make .venv with everything pinned, and compile the models
 
 .venv/ready: pyproject.toml requirements.txt
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --upgrade-deps .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
