@@ -89,10 +89,11 @@ def heat(report: Report) -> Section:
     if not rows:
         return Section("hosts", "Hosts over time", "No requests were recorded: no data.")
     hours = rows[0]["cell_hours"]
-    cell = f"{hours / 24:g} d" if hours >= 24 else f"{hours:g} h"
+    cell = f"{hours / 24:g} days" if hours > 24 else f"{hours:g} hours"
+    one = {24: "day", 1: "hour"}.get(hours)
     note = (
-        f"Each cell is {cell}; where a host was not asked there is none. Hosts with most trouble "
-        "come first."
+        f"Each cell is {f'one {one}' if one else cell}; where a host was not asked there is none. "
+        "Hosts with most trouble come first."
     )
     asked = [r for r in rows if r["network_requests"]]
     table = Table(
@@ -116,12 +117,15 @@ def heat(report: Report) -> Section:
         worst = max(asked, key=lambda r: r[measure] or 0.0, default=None)
         takeaway = f"No host answered {what}."
         if worst is not None and worst[measure]:
+            since = over_time.stamp(worst["cell_at"], hours)
+            when = f"on {since}" if hours == 24 else f"in the {one or cell} from {since}"
             takeaway = (
-                f"Most {what}: {over_time.host(worst)} with {amount(worst[measure], '%')}, in the "
-                f"{cell} from {over_time.stamp(worst['cell_at'], hours)}."
+                f"Most {what}: {over_time.host(worst)} with {amount(worst[measure], '%')}, {when}."
             )
         spec = over_time.heat(rows, measure, title)
-        figures.append(Figure(takeaway, spec, table if not figures else NO_TABLE))
+        narrow = over_time.heat(rows, measure, title, is_narrow=True)
+        behind = table if not figures else NO_TABLE
+        figures.append(Figure(takeaway, spec, behind, narrow=narrow))
     return Section("hosts", "Hosts over time: 429 and errors", note, figures)
 
 
@@ -157,9 +161,9 @@ def breakers(report: Report) -> Section:
         is_cut=len(rows) > TABLE_ROWS,
     )  # fmt: skip
     spec = over_time.openings(rows[:_TIMELINE], until)
-    return Section(
-        "breakers", title, "When they were open in the run.", [Figure(takeaway, spec, table)]
-    )
+    narrow = over_time.openings(rows[:_TIMELINE], until, is_narrow=True)
+    figure = Figure(takeaway, spec, table, narrow=narrow)
+    return Section("breakers", title, "When they were open in the run.", [figure])
 
 
 def quality(report: Report) -> Section:

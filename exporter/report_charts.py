@@ -10,10 +10,12 @@ from exporter.render import amount
 from exporter.report_svg import Spec, values
 from exporter.results import Row
 
-#: Height of a row of names, and widths of a plot beside names and of one by itself (CSS pixels).
+#: Height of a row of names, and widths of a plot beside names, of one by itself, and of one that
+#: fills a phone (CSS pixels).
 ROW: Final = 24
 PLOT: Final = 210
 WIDE_PLOT: Final = 330
+NARROW_PLOT: Final = 250
 #: What a target or budget is: met or not.
 STATES: Final = ("pass", "fail", "no_target")
 _VERDICTS: Final = ("worse", "better", "same", "not_enough_data")

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from exporter.render import target
-from exporter.report_charts import ROW, STATES, WIDE_PLOT, by_state, short
+from exporter.report_charts import NARROW_PLOT, ROW, STATES, WIDE_PLOT, by_state, short
 from exporter.report_svg import Spec, values
 from exporter.results import Row
 
@@ -18,6 +18,8 @@ _COLUMN: Final = 290
 _SHADES: Final = ((0.0, "none"), (2.0, "≤ 2 %"), (5.0, "≤ 5 %"), (10.0, "≤ 10 %"),
                   (25.0, "≤ 25 %"), (float("inf"), "> 25 %"))  # fmt: skip
 _MANY_CELLS: Final = 200
+#: Height of a row with its name above it (CSS pixels).
+_NARROW_ROW: Final = 36
 #: Times within less than this are told apart by their seconds.
 _SHORT: Final = timedelta(minutes=10)
 
@@ -102,13 +104,14 @@ def _when(point: Row) -> str:
     return f"{at:%Y-%m-%d}"
 
 
-def heat(rows: Sequence[Row], measure: str, title: str) -> Spec:
+def heat(rows: Sequence[Row], measure: str, title: str, is_narrow: bool = False) -> Spec:
     """Draw a share by host and time; where a host was not asked there is nothing.
 
     Args:
         rows: of host_heat.
         measure: http_429_pct or error_pct.
         title: of the legend.
+        is_narrow: draw it for a phone.
     """
     cells = times(rows)
     hosts = list(dict.fromkeys(host(r) for r in sorted(rows, key=lambda r: r["place"])))
@@ -121,30 +124,48 @@ def heat(rows: Sequence[Row], measure: str, title: str) -> Spec:
         for r in rows
         if r[measure] is not None
     ]
-    wide = min(18.0, max(6.0, WIDE_PLOT / max(len(cells), 1)))
-    return {
-        "width": {"step": wide}, "height": {"step": 20}, "data": values(shown),
-        "mark": {"type": "rect", "stroke": "var(--page)", "strokeWidth": 1},
+    room = (NARROW_PLOT if is_narrow else WIDE_PLOT) / max(len(cells), 1)
+    step = min(18.0, room if is_narrow else max(6.0, room))
+    x = {
+        "field": "at", "type": "ordinal", "scale": {"domain": cells},
+        "axis": {
+            "title": None, "labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 14,
+            "labelExpr": "slice(datum.value, 5)", "ticks": False,
+        },
+    }  # fmt: skip
+    y = {
+        "field": "host", "type": "ordinal", "scale": {"domain": hosts},
+        "axis": None if is_narrow else {"title": None, "ticks": False},
+    }  # fmt: skip
+    legend = {"title": title, "symbolType": "square", "symbolStrokeWidth": 0}
+    cell: Spec = {
+        "mark": {
+            "type": "rect", "stroke": "var(--page)", "strokeWidth": min(1.0, step / 6),
+        },
         "encoding": {
-            "x": {
-                "field": "at", "type": "ordinal", "scale": {"domain": cells},
-                "axis": {
-                    "title": None, "labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 14,
-                    "labelExpr": "slice(datum.value, 5)", "ticks": False,
-                },
-            },
-            "y": {
-                "field": "host", "type": "ordinal", "scale": {"domain": hosts},
-                "axis": {"title": None, "ticks": False},
-            },
+            "x": x, "y": y,
             "color": {
                 "field": "shade", "type": "ordinal",
                 "scale": {"domain": [name for _, name in _SHADES],
                           "range": [f"var(--h{step})" for step in range(len(_SHADES))]},
-                "legend": {"title": title, "symbolType": "square", "symbolStrokeWidth": 0},
+                "legend": legend | ({"columns": 3} if is_narrow else {}),
             },
         },
     }  # fmt: skip
+    size = {"width": {"step": step}, "height": {"step": 20}, "data": values(shown)}
+    if not is_narrow:
+        return size | cell
+    cell["mark"] |= {"height": {"band": 0.45}, "yOffset": _NARROW_ROW / 4}
+    return size | {"height": {"step": _NARROW_ROW}, "layer": [cell, _above(hosts, y)]}
+
+
+def _above(hosts: Sequence[str], y: Spec) -> Spec:
+    """Name each host above its row: on a phone there is no room beside it."""
+    return {
+        "data": values([{"host": host} for host in hosts]),
+        "mark": {"type": "text", "align": "left", "baseline": "middle", "dy": -_NARROW_ROW / 4},
+        "encoding": {"x": {"value": 0}, "y": y, "text": {"field": "host"}},
+    }
 
 
 def host(row: Row) -> str:
@@ -170,12 +191,13 @@ def times(rows: Sequence[Row]) -> list[str]:
     return [stamp(moment, hours) for moment in moments]
 
 
-def openings(rows: Sequence[Row], until: datetime) -> Spec:
+def openings(rows: Sequence[Row], until: datetime, is_narrow: bool = False) -> Spec:
     """Draw when breakers were open.
 
     Args:
         rows: of breaker_intervals.
         until: to when one that is still open is drawn.
+        is_narrow: draw it for a phone.
     """
     shown = [
         {
@@ -189,19 +211,27 @@ def openings(rows: Sequence[Row], until: datetime) -> Spec:
     length = datetime.fromisoformat(moments[-1]) - datetime.fromisoformat(moments[0])
     precise = "%H:%M" if length >= _SHORT else "%H:%M:%S"
     time = {"type": "temporal", "scale": {"type": "utc"}}
-    y = {"field": "host", "type": "nominal", "sort": None, "axis": {"title": None}}
-    axis = {"title": "UTC", "format": precise, "tickCount": 6 if length >= _SHORT else 4}
+    y = {"field": "host", "type": "nominal", "sort": None,
+         "axis": None if is_narrow else {"title": None}}  # fmt: skip
+    ticks = 6 if length >= _SHORT and not is_narrow else 4
+    axis = {"title": "UTC", "format": precise, "tickCount": ticks}
+    below = {"yOffset": _NARROW_ROW / 4} if is_narrow else {}
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "bar", "height": 14, "color": "var(--bad)"} | below,
+            "encoding": {"x": {"field": "from", "axis": axis} | time,
+                         "x2": {"field": "to"}, "y": y},
+        },
+        {
+            "mark": {"type": "tick", "thickness": 1.5, "size": 18, "color": "var(--ink)"} | below,
+            "encoding": {"x": {"field": "from"} | time, "y": y},
+        },
+    ]  # fmt: skip
+    if is_narrow:
+        layers.append(_above(list(dict.fromkeys(row["host"] for row in shown)), y))
     return {
-        "width": WIDE_PLOT, "height": {"step": ROW}, "data": values(shown),
-        "layer": [
-            {
-                "mark": {"type": "bar", "height": 14, "color": "var(--bad)"},
-                "encoding": {"x": {"field": "from", "axis": axis} | time,
-                             "x2": {"field": "to"}, "y": y},
-            },
-            {
-                "mark": {"type": "tick", "thickness": 1.5, "size": 18, "color": "var(--ink)"},
-                "encoding": {"x": {"field": "from"} | time, "y": y},
-            },
-        ],
-    }  # fmt: skip
+        "width": NARROW_PLOT if is_narrow else WIDE_PLOT,
+        "height": {"step": _NARROW_ROW if is_narrow else ROW},
+        "data": values(shown),
+        "layer": layers,
+    }

@@ -40,15 +40,17 @@ def page(report: Report, draw: Callable[[Spec, str, int], str] = draw) -> str:
     from markupsafe import Markup
 
     found = sections(report)
-    drawn: dict[str, list[tuple[object, Markup | None]]] = {}
+    drawn: dict[str, list[tuple[object, list[Markup]]]] = {}
     number = 0
     for section in found:
         pairs = drawn.setdefault(section.anchor, [])
         for figure in section.figures:
-            number += 1
             label = f"{figure.title or section.title}: {figure.takeaway}"
-            svg = None if figure.spec is None else Markup(draw(figure.spec, label, number))
-            pairs.append((figure, svg))
+            specs = [spec for spec in (figure.spec, figure.narrow) if spec is not None]
+            # one of two is shown, the screen says which
+            svgs = [Markup(draw(spec, label, number + place)) for place, spec in enumerate(specs)]
+            number += len(specs)
+            pairs.append((figure, svgs))
     style = (_TEMPLATES / "report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     engine = jinja2.Environment(

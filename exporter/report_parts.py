@@ -36,6 +36,7 @@ class Figure:
         table: every value of the chart.
         title: of the figure among others in its section; empty where it is alone.
         legend: what the chart's colours mean; said only where the chart is.
+        narrow: the chart for a phone, where it is another one.
     """
 
     takeaway: str
@@ -43,6 +44,7 @@ class Figure:
     table: Table
     title: str = ""
     legend: str = ""
+    narrow: Spec | None = None
 
 
 @dataclass(frozen=True)

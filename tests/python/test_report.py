@@ -286,12 +286,28 @@ def test_a_browser_shows_it_and_asks_for_nothing(
         browser.open(tmp_path / "report.html")
         assert browser.complaints == []
         assert browser.requests == [(tmp_path / "report.html").as_uri()]
-        drawn = browser.evaluate(
-            "[...document.querySelectorAll('svg.drawn')].map(s => [s.getBoundingClientRect().width,"
-            "s.getBoundingClientRect().height, s.querySelectorAll('path,line,text').length,"
-            "s.getAttribute('aria-label').length])"
+        shown = "[...document.querySelectorAll('svg.drawn')].filter(s => s.checkVisibility())"
+        seen_by = []
+        for width in (1200, 360):  # some charts are drawn twice, and one of them is shown
+            browser.look(width)
+            drawn = browser.evaluate(
+                f"{shown}.map(s => [s.getBoundingClientRect().width,"
+                "s.getBoundingClientRect().height, s.querySelectorAll('path,line,text').length,"
+                "s.getAttribute('aria-label').length])"
+            )
+            assert len(drawn) >= 14 and all(min(each) > 5 for each in drawn), drawn
+            seen_by.append(len(drawn))
+        assert (
+            seen_by[0]
+            == seen_by[1]
+            < browser.evaluate("document.querySelectorAll('svg.drawn').length")
         )
-        assert len(drawn) >= 14 and all(min(each) > 5 for each in drawn), drawn
+        # on a phone, texts of what is drawn for it are as large as elsewhere on the page
+        small = browser.evaluate(
+            "[...document.querySelectorAll('.narrow svg.drawn text')].map("
+            "t => t.getBoundingClientRect().height).filter(h => h > 0 && h < 11).length"
+        )
+        assert small == 0
         assert browser.evaluate("document.querySelectorAll('figure details table').length") >= 14
         assert browser.evaluate("document.querySelectorAll('img,script,link,iframe').length") == 0
         ink = "getComputedStyle(document.body).color"

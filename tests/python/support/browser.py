@@ -7,6 +7,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -119,7 +120,10 @@ def browsing() -> Iterator[Page]:
         os.dup2(reads, 3)
         os.dup2(writes, 4)
 
-    with tempfile.TemporaryDirectory(prefix="docstokg-chromium-") as folder:
+    # its helpers may write a moment longer than it lives
+    with tempfile.TemporaryDirectory(
+        prefix="docstokg-chromium-", ignore_cleanup_errors=True
+    ) as folder:
         process = subprocess.Popen(
             [
                 program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
@@ -128,14 +132,14 @@ def browsing() -> Iterator[Page]:
                 "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder}",
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            close_fds=False, preexec_fn=hand_over,
+            close_fds=False, preexec_fn=hand_over, start_new_session=True,
         )  # fmt: skip
         os.close(to_it)
         os.close(from_it)
         try:
             yield Page(ours_in, ours_out)
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             os.close(ours_in)
             os.close(ours_out)
