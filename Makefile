@@ -14,8 +14,10 @@ help:  ## list the targets
 
 setup: .venv/ready  ## make .venv with everything pinned, and compile the models
 
+# this pip takes two thirds of the time that the one of Python 3.11 takes
 .venv/ready: pyproject.toml requirements.txt
-	$(PYTHON) -m venv --upgrade-deps .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet pip==26.3
 	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
