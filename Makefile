@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/ready  ## make .venv with everything pinned, and compile the models
+setup: .venv/ready  ## make .venv with everything pinned
 
 # this pip takes two thirds of the time that the one of Python 3.11 takes
 .venv/ready: pyproject.toml requirements.txt
