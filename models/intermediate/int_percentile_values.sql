@@ -16,63 +16,70 @@ requests as (
 
 ),
 
-of_artifacts as (
+observed as (
 
     select
         run_id,
-        if(grouping(resolver) = 0, 'run_resolver', 'run') as scope,
-        resolver as subject,
-        count(*) as observations,
-        list(ttfp_ms order by ttfp_ms) as ttfp_ms,
-        list(ttfp_wall_ms order by ttfp_wall_ms) as ttfp_wall_ms,
+        'run' as scope,
+        null as subject,
+        measure,
+        amount,
     from artifacts
-    where ttfp_ms is not null
-    group by grouping sets ((run_id), (run_id, resolver))
-
-),
-
-of_requests as (
-
+    unpivot (amount for measure in (ttfp_ms, ttfp_wall_ms))
+    union all
     select
         run_id,
-        if(grouping(role) = 0, 'run_role', 'run_host') as scope,
-        coalesce(role, host) as subject,
-        count(*) as observations,
-        list(rate_delay_ms order by rate_delay_ms) as amounts,
+        'run_resolver' as scope,
+        resolver as subject,
+        measure,
+        amount,
+    from artifacts
+    unpivot (amount for measure in (ttfp_ms, ttfp_wall_ms))
+    union all
+    select
+        run_id,
+        'run_role' as scope,
+        role as subject,
+        'rate_delay_ms' as measure,
+        rate_delay_ms as amount,
     from requests
     where rate_delay_ms is not null
-    group by grouping sets ((run_id, role), (run_id, host))
+    union all
+    select
+        run_id,
+        'run_host' as scope,
+        host as subject,
+        'rate_delay_ms' as measure,
+        rate_delay_ms as amount,
+    from requests
+    where rate_delay_ms is not null
 
 ),
 
-ordered as (
+-- not lists of all observations, which would have to fit into memory
+ranked as (
 
     select
-        run_id,
-        scope,
-        subject,
-        'ttfp_ms' as measure,
-        observations,
-        ttfp_ms as amounts,
-    from of_artifacts
-    union all
+        *,
+        row_number() over subjects as place,
+        count(*) over (
+            subjects rows between unbounded preceding and unbounded following
+        ) as observations,
+    from observed
+    window subjects as (partition by run_id, scope, subject, measure order by amount asc)
+
+),
+
+-- of many, the places nearest to as many at even distances
+kept as (
+
     select
-        run_id,
-        scope,
-        subject,
-        'ttfp_wall_ms' as measure,
-        observations,
-        ttfp_wall_ms as amounts,
-    from of_artifacts
-    union all
-    select
-        run_id,
-        scope,
-        subject,
-        'rate_delay_ms' as measure,
-        observations,
-        amounts,
-    from of_requests
+        *,
+        round((place - 1) * ({{ kept }} - 1) / (observations - 1)) as turn,
+    from ranked
+    where
+        observations <= {{ kept }}
+        or 1 + round(turn * (observations - 1) / ({{ kept }} - 1)) = place
 
 ),
 
@@ -83,16 +90,10 @@ final as (
         scope,
         subject,
         measure,
-        observations,
-        if(
-            observations <= {{ kept }},
-            amounts,
-            [
-                amounts[1 + round(place * (observations - 1) / ({{ kept }} - 1))::bigint]
-                for place in range({{ kept }})
-            ]
-        ) as amounts,
-    from ordered
+        any_value(observations) as observations,
+        list(amount order by place) as amounts,
+    from kept
+    group by run_id, scope, subject, measure
 
 )
 
