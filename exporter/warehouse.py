@@ -82,7 +82,7 @@ def configure(connection: duckdb.DuckDBPyConnection, chosen: Sequence[str] | Non
         # costs more than they do: a build of little took half as much CPU time again.
         connection.execute("set threads = 1")
     connection.execute("set preserve_insertion_order = false")
-    connection.execute("set memory_limit = '512MB'")
+    connection.execute("set memory_limit = '400MB'")
     # what does not fit goes here, and not into whatever folder a person is in
     spill = os.path.join(tempfile.gettempdir(), f"docstokg-spill-{os.getpid()}")
     connection.execute("set temp_directory = ?", [spill])
