@@ -138,6 +138,9 @@ def _explanation(row: Row) -> str:
     if row["is_offsetting"] and share is not None:
         part = f", made up for {-100 * share:.0f} % of the change"
     text = f"{printable(row['segment'])}: {signed(row['contribution'], row['unit'])}{part}"
+    if row["amount_now"] is not None and row["amount_before"] is not None:
+        now, before = (amount(row[name], row["unit"]) for name in ("amount_now", "amount_before"))
+        return f"{text} ({now} each time, before {before})"
     for name, word in (("rate", ""), ("share", "of all ")):
         now, before = row[f"{name}_now_pct"], row[f"{name}_before_pct"]
         if now is not None and before is not None:

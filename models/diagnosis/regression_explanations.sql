@@ -1,7 +1,8 @@
 -- What explains the changes of the run that was asked for: the contributions of its diagnosis, of
 -- the SLIs that are worse or better than in the runs it is compared with. Of a percentile that is
 -- the part of what is slower than the target. Where the percentile meets the target now and met it
--- before, or that part did not change as the percentile did, it is the mean, if that did.
+-- before, or that part did not change as the percentile did, it is the mean, of times cut off at
+-- the target, if that did.
 with regressions as (
 
     select * from {{ ref('regressions') }}
@@ -27,9 +28,9 @@ symptoms as (
 
 ),
 
-measured as (
+means as (
 
-    select * from {{ ref('diagnosis_measured') }}
+    select * from {{ ref('mean_contributions') }}
 
 ),
 
@@ -64,17 +65,18 @@ of_diagnosis as (
         contributions.rate_before_pct,
         contributions.share_now_pct,
         contributions.share_before_pct,
+        null as amount_now,
+        null as amount_before,
         if(changed.verdict = 'worse', 1, -1) * contributions.worsening as explained,
         sum(explained) over (
             partition by changed.slo, changed.scope, changed.subject
         ) as explained_in_all,
-        case
-            when explained_in_all <= 1e-9 then 4
-            when symptoms.worse_sign * (symptoms.measure_now - symptoms.measure_target) > 0 then 1
-            when symptoms.worse_sign * (symptoms.measure_before - symptoms.measure_target) > 0
-                then 1
-            else 3
-        end as choice,
+        if(
+            symptoms.worse_sign * (symptoms.measure_now - symptoms.measure_target) > 0
+            or symptoms.worse_sign * (symptoms.measure_before - symptoms.measure_target) > 0,
+            1,
+            3
+        ) as choice,
     from contributions
     inner join changed
         on
@@ -94,7 +96,6 @@ of_diagnosis as (
 
 ),
 
--- of two means the difference of each segment's part of them; more time is always worse
 of_means as (
 
     select
@@ -104,35 +105,34 @@ of_means as (
         changed.verdict,
         measures.measure,
         measures.unit,
-        measured.dimension,
-        'segment' as part,
-        measured.segment,
-        measured.numerator_now / measured.whole_now
-        - measured.numerator_before / measured.whole_before as contribution,
-        sum(contribution) over (
-            partition by changed.slo, changed.scope, changed.subject
-        ) as total_change,
+        means.dimension,
+        means.part,
+        means.segment,
+        means.contribution,
+        means.total_change,
         null as rate_now_pct,
         null as rate_before_pct,
-        null as share_now_pct,
-        null as share_before_pct,
-        if(changed.verdict = 'worse', 1, -1) * contribution as explained,
+        if(means.part = 'segment', 100 * means.share_now, null) as share_now_pct,
+        if(means.part = 'segment', 100 * means.share_before, null) as share_before_pct,
+        means.mean_now as amount_now,
+        means.mean_before as amount_before,
+        -- more time is always worse
+        if(changed.verdict = 'worse', 1, -1) * means.contribution as explained,
         sum(explained) over (
             partition by changed.slo, changed.scope, changed.subject
         ) as explained_in_all,
         2 as choice,
     from changed
-    inner join measured
+    inner join means
         on
-            regexp_replace(changed.slo, '_p\d+_', '_mean_') = measured.slo
-            and changed.scope = measured.scope
-            and changed.subject is not distinct from measured.subject
+            changed.slo || '_mean' = means.slo
+            and changed.scope = means.scope
+            and changed.subject is not distinct from means.subject
     inner join measures
         on
-            measured.slo = measures.slo
-            and measured.scope = measures.scope
-            and measured.dimension = measures.dimension
-    where regexp_matches(changed.slo, '_p\d+_')
+            means.slo = measures.slo
+            and means.scope = measures.scope
+            and means.dimension = measures.dimension
 
 ),
 
@@ -140,14 +140,15 @@ every as (
 
     from of_diagnosis
     union all
-    select * from of_means
-    where explained_in_all > 1e-9
+    from of_means
 
 ),
 
 taken_apart as (
 
     select * from every
+    -- what changed the other way explains nothing
+    where explained_in_all > 1e-9
     qualify choice = min(choice) over (partition by slo, scope, subject)
 
 ),
@@ -189,6 +190,8 @@ final as (
         rate_before_pct,
         share_now_pct,
         share_before_pct,
+        amount_now,
+        amount_before,
         row_number() over (
             partition by slo, scope, subject
             order by round(explained, 9) desc, segment asc

@@ -79,7 +79,8 @@ delayed as (
         requests.host,
         count(*) filter (requests.rate_delay_ms > limits.target) as numerator,
         count(*) as denominator,
-        sum(requests.rate_delay_ms) as delayed_ms,
+        -- cut off at the target, as one delay of an hour would else make up most of the mean
+        sum(greatest(0, least(requests.rate_delay_ms, limits.target))) as delayed_ms,
     from requests
     inner join limits
         on
@@ -147,14 +148,14 @@ counted as (
     union all
     select
         run_id,
-        'rate_delay_mean_ms' as slo,
+        'rate_delay_p95_ms_mean' as slo,
         'run_role' as scope,
         role as subject,
         'host' as dimension,
-        'share' as kind,
+        'ratio' as kind,
         host as segment,
         delayed_ms as numerator,
-        delayed_ms as denominator,
+        denominator,
         denominator as weight,
     from delayed
 

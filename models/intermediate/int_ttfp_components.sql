@@ -1,7 +1,8 @@
 -- A percentile does not add up, but what makes it miss its target does: p95 is at most the target
 -- if at most 5 % of the artifacts are slower. Each slower artifact is divided among the steps
 -- between its attempts, by the time they took; a step belongs to the attempt it ends with, because
--- attempts are logged when they end. The mean adds up too, by the same steps.
+-- attempts are logged when they end. The mean adds up too, by the same steps; of times cut off at
+-- the target, as a few that no percentile knows of would make up most of it.
 with attempts as (
 
     select * from {{ ref('stg_fallback_attempts') }}
@@ -40,6 +41,7 @@ judged as (
         artifacts.*,
         targets.slo,
         artifacts.ttfp_ms > targets.target as is_slow,
+        least(artifacts.ttfp_ms, targets.target) / artifacts.ttfp_ms as part_counted,
     from artifacts
     cross join targets
 
@@ -116,15 +118,17 @@ blamed as (
 waited as (
 
     select
-        artifacts.run_id,
+        judged.run_id,
+        judged.slo,
         by_dimension.dimension,
         by_dimension.segment,
-        sum(by_dimension.step_ms) as waited_ms,
-    from artifacts
+        sum(by_dimension.step_ms * judged.part_counted) as waited_ms,
+        count(*) as waits,
+    from judged
     inner join by_dimension
         on
-            artifacts.run_id = by_dimension.run_id
-            and artifacts.artifact_key = by_dimension.artifact_key
+            judged.run_id = by_dimension.run_id
+            and judged.artifact_key = by_dimension.artifact_key
     where by_dimension.dimension = 'resolver'
     group by all
 
@@ -138,13 +142,6 @@ bases as (
         count(*) as artifacts,
     from judged
     group by run_id, slo
-    union all
-    select
-        run_id,
-        'ttfp_mean_ms' as slo,
-        count(*) as artifacts,
-    from artifacts
-    group by run_id
 
 ),
 
@@ -164,8 +161,7 @@ counted as (
     select
         run_id,
         slo,
-        unnest(if(slo = 'ttfp_mean_ms', ['resolver'], ['resolver', 'host', 'outcome']))
-            as dimension,
+        unnest(['resolver', 'host', 'outcome']) as dimension,
         'share' as kind,
         null as segment,
         0 as numerator,
@@ -174,13 +170,24 @@ counted as (
     union all
     select
         run_id,
-        'ttfp_mean_ms' as slo,
+        slo || '_mean' as slo,
         dimension,
-        'share' as kind,
+        'ratio' as kind,
         segment,
         waited_ms as numerator,
-        waited_ms as denominator,
+        waits as denominator,
     from waited
+    union all
+    -- nor is it unknown how long was waited where nobody had to wait
+    select
+        run_id,
+        slo || '_mean' as slo,
+        'resolver' as dimension,
+        'ratio' as kind,
+        null as segment,
+        0 as numerator,
+        0 as denominator,
+    from bases
     union all
     select
         run_id,
@@ -213,7 +220,7 @@ final as (
     inner join bases
         on
             counted.run_id = bases.run_id
-            and counted.slo = bases.slo
+            and regexp_replace(counted.slo, '_mean$', '') = bases.slo
 
 )
 

@@ -162,12 +162,15 @@ c = sqlite3.connect(sys.argv[1])
 n = 0
 given = {'run_id': "'dirty'", 'ts': '1760000001.5'}
 for table in sys.argv[2].split():
-    for (name,) in c.execute('select name from pragma_table_info(?)', [table]).fetchall():
+    names = [name for (name,) in c.execute('select name from pragma_table_info(?)', [table])]
+    for name in names:
         if name == 'id':
             continue
         for value in ("cast(x'ff80' as text)", "x'00ff'", "'abc'", '9e999', '-1'):
-            others = ", ".join(k for k in given if k != name)
-            values = ", ".join(v for k, v in given.items() if k != name)
+            # a host of its own, of which nothing but the bad value is known
+            all_given = given | {'host': f"'h{n}'", 'role': "'metadata'"}
+            kept = {k: v for k, v in all_given.items() if k != name and k in names}
+            others, values = ", ".join(kept), ", ".join(kept.values())
             c.execute(f'insert into {table} ({name}, {others}) values ({value}, {values})')
             n += 1
 c.commit()
