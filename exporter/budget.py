@@ -106,7 +106,7 @@ def _target(text: str) -> tuple[str, float]:
     """Return the SLO and the number of ``yield_pct=90``."""
     slo, _, number = text.partition("=")
     try:
-        value = float(number)
+        value = float(number) if "_" not in number else math.nan  # 1_0 is a slip, not 10
     except ValueError:
         value = math.nan
     if not slo.strip() or not math.isfinite(value):

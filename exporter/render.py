@@ -26,6 +26,10 @@ STATUS = {
 SIGN: Final = {">=": "≥", "<=": "≤"}
 #: Digits that may be added to tell two values apart.
 _MORE: Final = 12
+#: Changes up to which there is none.
+_NOISE: Final = 1e-9
+#: From here on a number is told by its exponent.
+_HUGE: Final = 1e15
 _SCOPES = {"run": "run", "run_role": "role", "run_host": "host"}
 _HOSTS_SHOWN = 5
 _VERDICT_COLUMNS = ("SLO", "scope", "verdict", "value", "target", "distance", "sample")
@@ -332,17 +336,28 @@ def target(row: Row) -> str:
     return f"{SIGN[row['comparator']]} {text} {unit}".rstrip()
 
 
+def signed(value: float, unit: str) -> str:
+    """Return a change with its sign; of percentages in points."""
+    # no change but none is told as 0; what floating point leaves is none
+    text = amount(abs(value), unit, beside=0.0) if abs(value) > _NOISE else amount(0.0, unit)
+    if unit == "%":
+        text = f"{text.removesuffix(' %')} points"
+    return f"{'-' if value < 0 else '+'}{text}"
+
+
 def _number(text: str) -> float:
     return float(text.replace(",", ""))
 
 
 def _rounded(value: float, unit: str, more: int) -> str:
     """Round a value as its unit is mostly told, to some more digits than that."""
+    if abs(value) >= _HUGE:
+        return f"{value:.{4 + more}g}"
     if unit == "%":
         return f"{value:,.{2 + more}f}"
     if unit == "ms":
         return f"{value:,.{more if abs(value) >= 100 else 1 + more}f}"
-    return f"{value:,.{4 + more}g}"
+    return f"{float(f'{value:.{4 + more}g}'):,.15g}"
 
 
 def _distance(slo: Row) -> str:

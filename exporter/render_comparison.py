@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from exporter.errors import printable
-from exporter.render import amount, print_table
+from exporter.render import amount, print_table, signed
 from exporter.results import Row
 
 if TYPE_CHECKING:
@@ -79,12 +79,6 @@ def against_before(rows: Sequence[Row] | None, has_passed: bool) -> list[str]:
         as_ever = "" if has_passed else "; as before, it need not be good: it misses targets"
         lines.append(f"{told}: nothing is worse, of {len(judged)} SLIs with enough data{as_ever}")
     return lines
-
-
-def signed(value: float, unit: str) -> str:
-    """Return a change with its sign; of percentages in points."""
-    text = f"{abs(value):,.2f} points" if unit == "%" else amount(abs(value), unit)
-    return f"{'-' if value < 0 else '+'}{text}"
 
 
 def _against(found: Comparison) -> str:

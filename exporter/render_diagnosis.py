@@ -10,7 +10,7 @@ import typer
 
 from exporter.errors import printable
 from exporter.findings import size
-from exporter.render import STATUS, amount, target
+from exporter.render import STATUS, amount, signed, target
 from exporter.results import Row
 
 if TYPE_CHECKING:
@@ -128,8 +128,10 @@ def _measure(symptom: Row) -> str:
         "runs": f"against {_or_none(symptom['measure_before'], unit)} before",
         "target": f"against {amount(symptom['measure_target'], unit)} that meet the target",
     }[symptom["compared_with"]]
+    to_target = symptom["compared_with"] == "target"
+    beside = symptom["measure_target" if to_target else "measure_before"]
     return (
-        f"{symptom['measure']}: {amount(symptom['measure_now'], unit)} {versus}, "
+        f"{symptom['measure']}: {amount(symptom['measure_now'], unit, beside)} {versus}, "
         f"{_signed(symptom['measure_change'], unit)}"
     )
 
@@ -139,10 +141,7 @@ def _or_none(value: float | None, unit: str) -> str:
 
 
 def _signed(value: float, unit: str) -> str:
-    points = "points" if unit == "%" else unit
-    digits = ",.2f" if unit == "%" else ",.0f" if abs(value) >= 100 else ",.4g"
-    number = f"{value:+{digits}}"
-    return f"{number.replace('-', '−')} {points}"
+    return signed(value, unit).replace("-", "−")
 
 
 def _cause(symptom: Row, cause: Row) -> tuple[str, str]:

@@ -93,7 +93,7 @@ def print_trends(found: Trends) -> None:
             Text(_fitted(values)),
             amount(min(known, default=None), one["unit"]),
             amount(max(known, default=None), one["unit"]),
-            amount(values[-1], one["unit"]),
+            amount(values[-1], one["unit"], beside=one["target"]),
             target(one),
             _status(one["points"][-1]),
             met(one["points"]),
@@ -135,7 +135,9 @@ def _print_values(series: Row, by: str) -> None:
         sample = point["sample_size"]
         table.add_row(
             Text(printable(point["period"])),
-            "no data" if point["value"] is None else amount(point["value"], series["unit"]),
+            "no data"
+            if point["value"] is None
+            else amount(point["value"], series["unit"], beside=series["target"]),
             "–" if sample is None else f"{sample:,.0f}",
             _status(point),
         )

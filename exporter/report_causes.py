@@ -23,7 +23,9 @@ def ttfp(report: Report) -> Section:
     if not mine:
         return Section("ttfp", title, "No artifact of the run has a first success.")
     own = [s for s in report.slos if s["slo"].startswith("ttfp") and s["scope"] == "run"]
-    told = ", ".join(f"{s['slo']} {value(s['value'], s['unit'])} (target {target(s)})" for s in own)
+    told = ", ".join(
+        f"{s['slo']} {value(s['value'], s['unit'], s['target'])} (target {target(s)})" for s in own
+    )
     by_place = {(r["side"], r["place"]): r for r in rows}
     table = Table(
         ["time", "this run#", "share#", "runs before#", "share#"],

@@ -8,6 +8,7 @@ from typing import Final
 from exporter.errors import printable
 from exporter.render import amount
 from exporter.report_svg import Spec, values
+from exporter.report_words import name
 from exporter.results import Row
 
 #: Height of a row of names, and widths of a plot beside names, of one by itself, and of one that
@@ -20,12 +21,15 @@ NARROW_PLOT: Final = 250
 STATES: Final = ("pass", "fail", "no_target")
 _VERDICTS: Final = ("worse", "better", "same", "not_enough_data")
 _NAME_LIMIT: Final = 28
+#: … of an SLO with whom it is of.
+_SLO_LIMIT: Final = 40
 
 
 def short(name: str, limit: int = _NAME_LIMIT) -> str:
-    """Return a name that fits beside a chart; its end is what tells hosts apart least."""
+    """Return a name that fits beside a chart: of one that is too long, its start and its end."""
     text = printable(name)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    start = limit // 2
+    return text if len(text) <= limit else f"{text[:start]}…{text[start + 1 - limit :]}"
 
 
 def by_state(field: str, states: Sequence[str]) -> Spec:
@@ -47,10 +51,24 @@ def by_state(field: str, states: Sequence[str]) -> Spec:
     }  # fmt: skip
 
 
-def names() -> Spec:
-    """Return a row for each name, in the order of the data."""
-    axis = {"title": None, "labelLimit": 260}
-    return {"field": "name", "type": "nominal", "sort": None, "axis": axis}
+def names(limit: int = _NAME_LIMIT) -> Spec:
+    """Return a row for each name, in the order of the data.
+
+    Names are whole in the data, and only their labels are shortened: what begins alike must not
+    become one row.
+    """
+    return {"field": "name", "type": "nominal", "sort": None, "axis": name_axis(limit)}
+
+
+def name_axis(limit: int = _NAME_LIMIT) -> Spec:
+    """Return an axis whose labels are names, shortened as `short` does it."""
+    start = limit // 2
+    shortened = f"slice(datum.value, 0, {start}) + '…' + slice(datum.value, {start + 1 - limit})"
+    return {
+        "title": None,
+        "labelLimit": 260,
+        "labelExpr": f"length(datum.value) > {limit} ? {shortened} : datum.value",
+    }
 
 
 def budgets(rows: Sequence[tuple[str, float, str]]) -> Spec:
@@ -61,17 +79,12 @@ def budgets(rows: Sequence[tuple[str, float, str]]) -> Spec:
     """
     bars = [
         {
-            "name": short(name, 34), "left": max(-1.0, ratio) * 100, "label": told,
+            "name": whose, "left": max(-1.0, ratio) * 100, "label": told,
             "state": "pass" if ratio >= 0 else "fail", "zero": 0,
         }
-        for name, ratio, told in rows
+        for whose, ratio, told in rows
     ]  # fmt: skip
-    y = {
-        "field": "name",
-        "type": "nominal",
-        "sort": None,
-        "axis": {"title": None, "labelLimit": 260},
-    }
+    y = names(_SLO_LIMIT)
     x = {
         "field": "left", "type": "quantitative", "scale": {"domain": [-100, 130]},
         "axis": {"title": ["% of the error budget left;", "overspent ends at the edge"],
@@ -98,18 +111,13 @@ def intervals(rows: Sequence[Row], unit: str) -> Spec:
     """Draw changes with their intervals: those that do not cross zero are no chance."""
     shown = [
         {
-            "name": short(f"{r['slo']} {r['subject'] or ''}".strip(), 34),
+            "name": name(r),
             "low": r["change_low"], "high": r["change_high"], "change": r["change"],
             "verdict": r["verdict"],
         }
         for r in rows
     ]  # fmt: skip
-    y = {
-        "field": "name",
-        "type": "nominal",
-        "sort": None,
-        "axis": {"title": None, "labelLimit": 260},
-    }
+    y = names(_SLO_LIMIT)
     title = f"change against the runs before ({'points' if unit == '%' else unit})"
     state = by_state("verdict", _VERDICTS)
     return {
@@ -138,7 +146,7 @@ def intervals(rows: Sequence[Row], unit: str) -> Spec:
 def explained(rows: Sequence[Row]) -> Spec:
     """Draw which part of a change each host or resolver explains."""
     bars = [
-        {"name": short(str(r["segment"])), "share": 100 * r["share_of_change"]}
+        {"name": printable(str(r["segment"])), "share": 100 * r["share_of_change"]}
         for r in rows
         if r["share_of_change"] is not None
     ]
@@ -201,7 +209,7 @@ def funnel(rows: Sequence[Row]) -> Spec:
     """Draw for each resolver the artifacts it was asked for, and those it found."""
     bars = [
         {
-            "name": short(str(r["resolver"])), "tried": r["artifacts_tried"],
+            "name": printable(str(r["resolver"])), "tried": r["artifacts_tried"],
             "found": r["artifacts_found"],
             "label": f"{r['artifacts_found']:,} of {r['artifacts_tried']:,}"
             f" ({amount(r['found_pct'], '%')})",

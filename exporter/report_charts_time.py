@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from math import ceil
 from typing import Final
 
+from exporter.errors import printable
 from exporter.render import target
-from exporter.report_charts import NARROW_PLOT, ROW, STATES, WIDE_PLOT, by_state, short
+from exporter.report_charts import (
+    NARROW_PLOT,
+    ROW,
+    STATES,
+    WIDE_PLOT,
+    by_state,
+    name_axis,
+    names,
+    short,
+)
 from exporter.report_svg import Spec, values
 from exporter.results import Row
 
@@ -18,8 +29,11 @@ _COLUMN: Final = 290
 _SHADES: Final = ((0.0, "none"), (2.0, "≤ 2 %"), (5.0, "≤ 5 %"), (10.0, "≤ 10 %"),
                   (25.0, "≤ 25 %"), (float("inf"), "> 25 %"))  # fmt: skip
 _MANY_CELLS: Final = 200
-#: Height of a row with its name above it (CSS pixels).
+#: Height of a row with its name above it (CSS pixels), letters that there is room for, and how wide
+#: a letter of a label is (CSS pixels).
 _NARROW_ROW: Final = 36
+_NARROW_NAME: Final = 42
+_LETTER: Final = 6.2
 #: Times within less than this are told apart by their seconds.
 _SHORT: Final = timedelta(minutes=10)
 
@@ -117,7 +131,7 @@ def heat(rows: Sequence[Row], measure: str, title: str, is_narrow: bool = False)
     hosts = list(dict.fromkeys(host(r) for r in sorted(rows, key=lambda r: r["place"])))
     shown = [
         {
-            "host": host(r),
+            "name": host(r),
             "at": stamp(r["cell_at"], r["cell_hours"]),
             "shade": next(name for most, name in _SHADES if r[measure] <= most),
         }
@@ -129,13 +143,13 @@ def heat(rows: Sequence[Row], measure: str, title: str, is_narrow: bool = False)
     x = {
         "field": "at", "type": "ordinal", "scale": {"domain": cells},
         "axis": {
-            "title": None, "labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 14,
-            "labelExpr": "slice(datum.value, 5)", "ticks": False,
+            "title": None, "labelAngle": 0, "labelExpr": "slice(datum.value, 5)", "ticks": False,
+            "values": cells[:: _cells_per_label(cells, step)],
         },
     }  # fmt: skip
     y = {
-        "field": "host", "type": "ordinal", "scale": {"domain": hosts},
-        "axis": None if is_narrow else {"title": None, "ticks": False},
+        "field": "name", "type": "ordinal", "scale": {"domain": hosts},
+        "axis": None if is_narrow else name_axis() | {"ticks": False},
     }  # fmt: skip
     legend = {"title": title, "symbolType": "square", "symbolStrokeWidth": 0}
     cell: Spec = {
@@ -162,15 +176,21 @@ def heat(rows: Sequence[Row], measure: str, title: str, is_narrow: bool = False)
 def _above(hosts: Sequence[str], y: Spec) -> Spec:
     """Name each host above its row: on a phone there is no room beside it."""
     return {
-        "data": values([{"host": host} for host in hosts]),
+        "data": values([{"name": host, "label": short(host, _NARROW_NAME)} for host in hosts]),
         "mark": {"type": "text", "align": "left", "baseline": "middle", "dy": -_NARROW_ROW / 4},
-        "encoding": {"x": {"value": 0}, "y": y, "text": {"field": "host"}},
+        "encoding": {"x": {"value": 0}, "y": y, "text": {"field": "label"}},
     }
+
+
+def _cells_per_label(cells: Sequence[str], step: float) -> int:
+    """Return how many cells one label of a time needs, so that labels stay apart."""
+    longest = max((len(cell) - len("2025-") for cell in cells), default=0)
+    return max(1, ceil((longest * _LETTER + 14) / step))
 
 
 def host(row: Row) -> str:
     """Return the host of a row of host_heat, in words where it is all others."""
-    return "all other hosts" if row["host"] is None else short(str(row["host"]))
+    return "all other hosts" if row["host"] is None else printable(str(row["host"]))
 
 
 def stamp(at: datetime, hours: int) -> str:
@@ -201,7 +221,7 @@ def openings(rows: Sequence[Row], until: datetime, is_narrow: bool = False) -> S
     """
     shown = [
         {
-            "host": short(str(r["host"] or "unknown")),
+            "name": printable(str(r["host"] or "unknown")),
             "from": f"{r['opened_at'].isoformat()}Z",
             "to": f"{(r['closed_at'] or max(until, r['opened_at'])).isoformat()}Z",
         }
@@ -211,8 +231,7 @@ def openings(rows: Sequence[Row], until: datetime, is_narrow: bool = False) -> S
     length = datetime.fromisoformat(moments[-1]) - datetime.fromisoformat(moments[0])
     precise = "%H:%M" if length >= _SHORT else "%H:%M:%S"
     time = {"type": "temporal", "scale": {"type": "utc"}}
-    y = {"field": "host", "type": "nominal", "sort": None,
-         "axis": None if is_narrow else {"title": None}}  # fmt: skip
+    y = names() | ({"axis": None} if is_narrow else {})
     ticks = 6 if length >= _SHORT and not is_narrow else 4
     axis = {"title": "UTC", "format": precise, "tickCount": ticks}
     below = {"yOffset": _NARROW_ROW / 4} if is_narrow else {}
@@ -228,7 +247,7 @@ def openings(rows: Sequence[Row], until: datetime, is_narrow: bool = False) -> S
         },
     ]  # fmt: skip
     if is_narrow:
-        layers.append(_above(list(dict.fromkeys(row["host"] for row in shown)), y))
+        layers.append(_above(list(dict.fromkeys(row["name"] for row in shown)), y))
     return {
         "width": NARROW_PLOT if is_narrow else WIDE_PLOT,
         "height": {"step": _NARROW_ROW if is_narrow else ROW},

@@ -66,7 +66,7 @@ def _trends(report: Report) -> Iterator[str]:
     rows = [
         [
             name(one), sparkline([p["value"] for p in one["points"]]),
-            value(one["points"][-1]["value"], one["unit"]), target(one),
+            value(one["points"][-1]["value"], one["unit"], one["target"]), target(one),
             MARK[one["points"][-1]["status"]], met(one["points"]),
             gaps(one["points"], found.by) or "none",
         ]

@@ -96,7 +96,8 @@ def _trend(series: Row, by: str) -> Figure:
 
     points = series["points"]
     latest = points[-1]
-    takeaway = f"Latest {value(latest['value'], series['unit'])}, target {target(series)}"
+    told = value(latest["value"], series["unit"], series["target"])
+    takeaway = f"Latest {told}, target {target(series)}"
     takeaway += f" met in {met(points)} {by}s." if _is_judged(points) else ": no data to judge."
     if missing := gaps(points, by):
         takeaway += f" {missing[:1].upper()}{missing[1:]}."
@@ -104,7 +105,7 @@ def _trend(series: Row, by: str) -> Figure:
         [by, "value#", "sample#", "verdict~"],
         [
             [
-                printable(p["period"]), value(p["value"], series["unit"]),
+                printable(p["period"]), value(p["value"], series["unit"], series["target"]),
                 "–" if p["sample_size"] is None else f"{p['sample_size']:,.0f}", MARK[p["status"]],
             ]
             for p in points
@@ -191,7 +192,7 @@ def _who(row: Row) -> str:
 
 
 def _runs(report: Report) -> Section:
-    slis = {s["slo"]: s["unit"] for s in report.slos if s["scope"] == "run"}
+    slis = {s["slo"]: (s["unit"], s["target"]) for s in report.slos if s["scope"] == "run"}
     table = Table(
         ["run", "verdict~", "start (UTC)~", "length#", "artifacts#", *(f"{slo}#" for slo in slis)],
         [
@@ -201,8 +202,8 @@ def _runs(report: Report) -> Section:
                 "–" if r["started_at"] is None else moment(r["started_at"]),
                 length(r["length_s"]) + ("" if r["is_finished"] else " …"), f"{r['artifacts']:,}",
                 *(
-                    ("✗ " if slo in (r["missed"] or ()) else "") + value(r[slo], unit)
-                    for slo, unit in slis.items()
+                    ("✗ " if slo in (r["missed"] or ()) else "") + value(r[slo], *of)
+                    for slo, of in slis.items()
                 ),
             ]
             for r in reversed(report.runs)

@@ -52,9 +52,9 @@ def name(row: Row) -> str:
     return f"{row['slo']} of {_OF.get(row['scope'], row['scope'])} {printable(row['subject'])}"
 
 
-def value(number: float | None, unit: str) -> str:
-    """Return a value with its unit; in words where there is none."""
-    return "no data" if number is None else amount(number, unit)
+def value(number: float | None, unit: str, beside: float | None = None) -> str:
+    """Return a value with its unit, told from the one beside it; in words where there is none."""
+    return "no data" if number is None else amount(number, unit, beside)
 
 
 def change(row: Row) -> str:

@@ -18,6 +18,8 @@ from exporter.render import amount, target
         (3_000.2, "ms", 3_000.0, "3,000.2 ms"),
         (99.96, "ms", 100.0, "99.96 ms"),
         (12.00001, "opens/h", 12.0, "12.00001 opens/h"),
+        (1_000_000_001.0, "artifacts", 1_000_000_000.0, "1,000,000,001 artifacts"),
+        (1e300, "ms", None, "1e+300 ms"),
         (85.0 + 1e-14, "%", 85.0, "85.00 %"),  # not to be told apart
     ],
 )
@@ -36,6 +38,7 @@ def test_a_value_is_told_from_what_it_is_beside(
         (20_000.0, "ms", "<=", "≤ 20,000 ms"),
         (3_000.5, "ms", "<=", "≤ 3,000.5 ms"),
         (0.0, "artifacts", "<=", "≤ 0 artifacts"),
+        (1e9, "artifacts", "<=", "≤ 1,000,000,000 artifacts"),
     ],
 )
 def test_a_target_has_all_its_digits(

@@ -14,13 +14,20 @@ from typing import Any
 
 import pytest
 
-from exporter import render_trends, report_data, trend_points
+from exporter import (
+    render_trends,
+    report_charts,
+    report_charts_time,
+    report_data,
+    trend_points,
+)
 from exporter.definitions import definitions
 from exporter.errors import TelemetryError, UsageError
 from exporter.report_data import Asked, Report
 from exporter.report_drawing import Drawing
 from exporter.report_markdown import escaped, markdown
 from exporter.report_page import MOST_BYTES, page
+from exporter.report_svg import draw
 from exporter.report_words import explains, share
 from exporter.trend_points import Trends, Wanted
 from recorder import ensure_schema
@@ -330,3 +337,25 @@ def test_a_browser_shows_it_and_asks_for_nothing(
         # and were there anything to complain of, it would have been heard
         browser.open(tmp_path / "bad.html")
         assert any("Content Security Policy" in text for text in browser.complaints)
+
+
+def test_names_that_begin_alike_are_rows_of_their_own() -> None:
+    hosts = [f"content-delivery.journals.publisher-{name}.org" for name in ("one", "two")]
+    rows = [
+        {
+            "host": host, "place": place, "cell_at": datetime(2025, 10, 9, 8 + hour),
+            "cell_hours": 1, "http_429_pct": 100.0 * (1 - place), "error_pct": 0.0,
+        }
+        for place, host in enumerate(hosts)
+        for hour in range(2)
+    ]  # fmt: skip
+    for is_narrow in (False, True):
+        svg = draw(report_charts_time.heat(rows, "http_429_pct", "429", is_narrow), "heat", 1)
+        for host in hosts:
+            assert report_charts.short(host, 42 if is_narrow else 28) in svg
+        assert svg.count("var(--h5)") == 2 + 1  # both cells of the first host, and the legend
+        assert svg.count("10-09 0") == 1, "a second label would lie over the first"
+    budgets = [(f"breaker_opens_per_hour of host {host}", -4.0, "-400 %") for host in hosts]
+    svg = draw(report_charts.budgets(budgets), "budgets", 1)
+    assert svg.count("-400 %") == 2
+    assert all(report_charts.short(name, 40) in svg for name, _, _ in budgets)
