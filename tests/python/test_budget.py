@@ -18,7 +18,7 @@ from exporter.compiled import Models
 from exporter.errors import UsageError
 from exporter.loader import load
 
-from .support.runs import START, Tool, record
+from .support.runs import START, Tool, record, within_an_hour
 
 #: Artifacts saved of 20, hour by hour: 85 % is met exactly, 50 % is missed.
 GOOD = (20, 20, 17, 10, 20, 20, 20, 20, 20, 20)
@@ -209,7 +209,8 @@ def test_the_metrics(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     db = tmp_path / "t.sqlite3"
     now = time.time()
     for number, hours in enumerate((28 * 24 + 2, 30, 5)):  # the first is out of the window
-        record(db, f"r{number}", good=10 if number < 2 else 20, start=now - 3600 * hours)
+        start = within_an_hour(now - 3600 * hours)
+        record(db, f"r{number}", good=10 if number < 2 else 20, start=start)
 
     def collect(memory: samples.Memory | None = None) -> samples.Collected:
         return samples.collect([str(db)], "latest", 1, compiled, "models", memory)
@@ -225,7 +226,7 @@ def test_the_metrics(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert all(set(sample.labels) <= {"slo", "window"} for sample in first.samples[-3:])
 
     # a run that went no further is not read again, whatever else is written to its file
-    record(db, "r3", good=10, start=now - 60)
+    record(db, "r3", good=10, start=within_an_hour(now - 60))
     again: list[str] = []
     read_runs = slices.of_runs
     monkeypatch.setattr(

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from .support.runs import Tool, record
+from .support.runs import Tool, record, within_an_hour
 from .test_hostile import make
 
 #: What the recorder would say of a crawl of some minutes.
@@ -45,9 +45,8 @@ def test_phases_pass_fail_and_say_what_nobody_measured(
     runs = [f"run{number:02}" for number in range(20)]
     for number, run in enumerate(runs):
         # one run in twenty misses its yield
-        record(
-            db, run, good=10 if run == "run07" else 19, start=time.time() - 86_400 * (2 + number)
-        )
+        start = within_an_hour(time.time() - 86_400 * (2 + number))
+        record(db, run, good=10 if run == "run07" else 19, start=start)
     make(db, LONG + FIGURES)
     code, found = gate(tool, "pilot")
     assert statuses(found) == {
