@@ -7,6 +7,7 @@ says how a value is read:
 - ``text``: free text; URLs in it are replaced by ``[url]``;
 - ``hash``: a hex digest; anything that looks like a URL is set aside;
 - ``integer``, ``double``: numbers (text that reads as a number counts);
+- ``flag``: 0 or 1, also written true, yes, t, false, no or f, in any case;
 - ``time``: Unix seconds or milliseconds, or ISO-8601 text. It becomes two raw columns,
   ``X`` (the number) and ``X_text`` (the text); which of them is meant is decided in staging.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-Kind = Literal["key", "text", "hash", "integer", "double", "time"]
+Kind = Literal["key", "text", "hash", "integer", "flag", "double", "time"]
 
 TABLES: Final[dict[str, dict[str, Kind]]] = {
     "http_events": {
@@ -26,9 +27,9 @@ TABLES: Final[dict[str, dict[str, Kind]]] = {
         "method": "text",
         "status": "integer",
         "url_hash": "hash",
-        "from_cache": "integer",
-        "revalidated": "integer",
-        "stale": "integer",
+        "from_cache": "flag",
+        "revalidated": "flag",
+        "stale": "flag",
         "retry_count": "integer",
         "retry_after_s": "double",
         "rate_delay_ms": "double",
@@ -139,6 +140,7 @@ _DUCKDB_TYPES: Final[dict[Kind, str]] = {
     "text": "varchar",
     "hash": "varchar",
     "integer": "bigint",
+    "flag": "bigint",
     "double": "double",
     "time": "double",
 }

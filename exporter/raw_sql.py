@@ -26,6 +26,10 @@ ENGINE_ERRORS = (duckdb.Error, UnicodeDecodeError)
 #: scheme://… also as JSON escapes it (scheme:\/\/…)
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*:(\\?/){2}[^\s\"'<>]*"
 
+#: Kinds whose values are numbers, and those of them that are whole.
+_NUMBERS = ("integer", "flag", "double", "time")
+_WHOLE = ("integer", "flag")
+
 
 @dataclass(frozen=True)
 class TableShape:
@@ -62,7 +66,7 @@ def typed_reader_fits(table: str, shape: TableShape) -> bool:
         return False
     for column, kind in TABLES[table].items():
         if column in shape.columns:
-            wanted = ("bigint", "double") if kind in ("integer", "double", "time") else ("varchar",)
+            wanted = ("bigint", "double") if kind in _NUMBERS else ("varchar",)
             if shape.columns[column][1] not in wanted:
                 return False
     return "timestamp" not in shape.columns
@@ -201,7 +205,7 @@ def _id_columns(table: str, shape: TableShape) -> str:
 def _send(name: str, kind: Kind) -> str:
     """Return SQLite's side of a value's way: its storage class and all its bits, as ASCII."""
     real = f"printf('%!.17g', {name})"  # plain text conversion keeps 15 digits only
-    if kind in ("integer", "double", "time"):
+    if kind in _NUMBERS:
         return (
             f"case typeof({name}) when 'integer' then {name} when 'real' then {real} "
             f"when 'text' then 't' || hex({name}) when 'blob' then 'b' || hex({name}) end"
@@ -215,9 +219,9 @@ def _send(name: str, kind: Kind) -> str:
 def _received(column: str, kind: Kind) -> tuple[str, str, str]:
     """Return (number, text, as recorded) of a value sent by `_send`; `column` is its name."""
     decoded = f"try(decode(unhex({column}[2:])))"
-    if kind in ("integer", "double", "time"):
+    if kind in _NUMBERS:
         number = (
-            f"case when {column}[1] = 't' then {_number(kind, decoded)} "
+            f"case when {column}[1] = 't' then {_or_word(kind, _number(kind, decoded), decoded)} "
             f"when {column}[1] <> 'b' then {_sent_number(kind, column)} end"
         )
         text = f"case when {column}[1] = 't' then {decoded} end"
@@ -236,7 +240,7 @@ def _received(column: str, kind: Kind) -> tuple[str, str, str]:
 
 def _scanned(column: str, kind: Kind) -> tuple[str, str, str]:
     """Return (number, text, as recorded) of a scanned value; text may still be invalid UTF-8."""
-    if kind == "integer":
+    if kind in _WHOLE:
         return f"try_cast(round({column}) as bigint)", "null::varchar", f"{column}::varchar"
     if kind in ("double", "time"):
         # as SQLite writes it, so that both readers keep the same of a misfit
@@ -247,14 +251,14 @@ def _scanned(column: str, kind: Kind) -> tuple[str, str, str]:
 
 def _plain(column: str, kind: Kind) -> tuple[str, str, str]:
     """Return (number, text, as recorded) of a value sent as plain text."""
-    if kind in ("integer", "double", "time"):
-        return _sent_number(kind, column), column, column
+    if kind in _NUMBERS:
+        return _or_word(kind, _sent_number(kind, column), column), column, column
     return "null::double", column, column
 
 
 def _sent_number(kind: Kind, text: str) -> str:
     """Read a number that SQLite wrote; the digits of a REAL are a little off its value."""
-    if kind == "integer":
+    if kind in _WHOLE:
         return (
             f"case when contains({text}, '.') or contains({text}, 'e') "
             f"then try_cast(round(try_cast({text} as double)) as bigint) "
@@ -263,9 +267,20 @@ def _sent_number(kind: Kind, text: str) -> str:
     return _number(kind, text)
 
 
+def _or_word(kind: Kind, number: str, text: str) -> str:
+    """Read a flag's word where the text is no number; few flags are text, so that comes second."""
+    if kind != "flag":
+        return number
+    return (
+        f"coalesce({number}, case "
+        f"when regexp_full_match({text}, '(?i)[\\s\\v]*(true|yes|t)[\\s\\v]*') then 1 "
+        f"when regexp_full_match({text}, '(?i)[\\s\\v]*(false|no|f)[\\s\\v]*') then 0 end)"
+    )
+
+
 def _number(kind: Kind, text: str) -> str:
     """Read text as a number; whole ones exactly, where a double would round large ones."""
-    if kind == "integer":
+    if kind in _WHOLE:
         return f"case when isfinite(try_cast({text} as double)) then try_cast({text} as bigint) end"
     return f"try_cast({text} as double)"
 
@@ -286,7 +301,7 @@ def _assemble(
         for name in sent:
             number, text, shown[name] = read(name, kind)
             decoded += [name, f"{number} as n_{name}", f"{text} as x_{name}"]
-        numbers = [f"n_{name}" if kind == "integer" else _finite(f"n_{name}") for name in sent]
+        numbers = [f"n_{name}" if kind in _WHOLE else _finite(f"n_{name}") for name in sent]
         number = f"coalesce({', '.join([*numbers, 'null'])})"
         texts = f"coalesce({', '.join(f'x_{name}' for name in sent)}, null::varchar)"
         if not sent:
@@ -342,7 +357,7 @@ def _finite(number: str) -> str:
 def _value(kind: Kind, number: str, text: str) -> str:
     if kind == "double":
         return number
-    if kind == "integer":
+    if kind in _WHOLE:
         return f"try_cast(round({number}) as bigint)"
     if kind == "hash":
         return _if_url(text, "null")

@@ -139,6 +139,9 @@ _DIRTY_COUNTS: tuple[Value, ...] = (
     428.5, "428.5", "true", math.inf, "inf", "nan", 2**53 + 1, 2**63 - 1, -(2**63), 1e300,
     "9223372036854775808",
 )  # fmt: skip
+_DIRTY_FLAGS: tuple[Value, ...] = (
+    *_DIRTY_COUNTS, "True", "yes", "T", "false", " NO\n", "f", "\vTRUE ", "y", "truth", "t rue",
+)  # fmt: skip
 _DIRTY_NUMBERS: tuple[Value, ...] = (
     *_ALIEN, "", "abc", "12", " 12.5 ", "-3.5", -1, -250.5, "1e3", math.inf, "inf", "-inf", "nan",
     1e15, 2**53, "1e400",
@@ -152,6 +155,7 @@ _DIRTY_METADATA: tuple[Value, ...] = (
 _COUNTS = ("status", "from_cache", "revalidated", "stale", "retry_count", "content_length",
            "artifacts_total", "artifacts_success", "breaker_open_events",
            "corruption_count")  # fmt: skip
+_FLAGS = ("from_cache", "revalidated", "stale")
 _NUMBERS = ("retry_after_s", "rate_delay_ms", "sample_weight", "elapsed_ms", "delay_ms",
             "max_delay_ms", "reset_timeout_s", "yield_pct", "ttfp_p50_ms", "ttfp_p95_ms",
             "cache_hit_pct", "rate_delay_p95_ms", "http_429_ratio", "dedupe_saved_mb")  # fmt: skip
@@ -165,6 +169,8 @@ _WORDS_ODD = {
 
 
 def _dirty(column: str) -> tuple[Value, ...]:
+    if column in _FLAGS:
+        return _DIRTY_FLAGS
     if column in _COUNTS:
         return _DIRTY_COUNTS
     if column in _NUMBERS:

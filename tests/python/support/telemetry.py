@@ -15,6 +15,7 @@ from .values import (
     Value,
     decode,
     filled,
+    flag,
     integer,
     real,
     resolver_in,
@@ -32,7 +33,7 @@ NO_TIME = "no usable time"
 FIELDS: dict[str, dict[str, Callable[[Value], Clean]]] = {
     "http_events": {
         "host": text, "role": word, "method": text, "status": integer, "url_hash": text,
-        "from_cache": integer, "revalidated": integer, "stale": integer, "retry_count": integer,
+        "from_cache": flag, "revalidated": flag, "stale": flag, "retry_count": integer,
         "retry_after_s": real, "rate_delay_ms": real, "sample_weight": real,
         "breaker_state": state, "breaker_recorded": word, "elapsed_ms": real, "error": text,
     },

@@ -20,6 +20,8 @@ FIRST_US = (datetime(2000, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
 END_US = (datetime(2101, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
 MILLISECONDS_ABOVE = 1e11
 
+_FLAGS = {"true": 1, "yes": 1, "t": 1, "false": 0, "no": 0, "f": 0}
+
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
@@ -101,6 +103,13 @@ def integer(value: Value) -> int | None:
     exact = Decimal(value.strip(WHITESPACE) if isinstance(value, str) else value)
     whole = int(exact.to_integral_value(rounding=ROUND_HALF_UP))
     return whole if -(2**63) <= whole < 2**63 else None
+
+
+def flag(value: Value) -> int | None:
+    """Return 0 or 1 of a word for it, else the integer."""
+    if isinstance(value, str) and (found := _FLAGS.get(value.strip(WHITESPACE).lower())) is not None:
+        return found
+    return integer(value)
 
 
 def time_us(value: Value) -> int | None:
