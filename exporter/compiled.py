@@ -20,7 +20,7 @@ from exporter.errors import ModelError
 from exporter.paths import project_dir as find_project
 from exporter.paths import warehouse_dir
 from exporter.progress import progress
-from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
+from exporter.raw_schema import TABLES, raw_columns
 from exporter.results import (
     BUDGET_MODELS,
     DIAGNOSIS_MODELS,
@@ -31,6 +31,7 @@ from exporter.results import (
     SUMMARY_MODELS,
     TREND_MODELS,
 )
+from exporter.warehouse_schema import source_file_columns
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
 _FORMAT = 7
@@ -262,7 +263,5 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     # small row groups, so that both cores work on the rows of one run
     connection.execute("attach ':memory:' as lake (row_group_size 16384)")
     connection.execute("create schema lake.raw")
-    flags = ", ".join(f"{name} boolean" for name in CAPABILITIES)
-    connection.execute(
-        f"create table lake.raw.source_files (file_id varchar, path varchar, {flags})"
-    )
+    columns = ", ".join(f"{name} {kind}" for name, kind in source_file_columns().items())
+    connection.execute(f"create table lake.raw.source_files ({columns})")

@@ -96,7 +96,6 @@ class Plugin(BasePlugin):
             if wishes["step"] == "publish":
                 _publish(cursor, version, wishes["outcomes"], wishes["needed"])
                 return
-            warehouse.ensure_schema(cursor)
             if wishes["step"] == "load":
                 _load(cursor)
                 current.planted = _plant(cursor, version, Path(wishes["project"]), wishes["seeds"])

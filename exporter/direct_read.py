@@ -52,11 +52,12 @@ def reading(
         the block waits for all of them.
     """
     sources = list({s.file_id: s for found in runs for s in (found.source, *found.beside)}.values())
-    marks = ", ".join("?" for _ in range(2 + len(CAPABILITIES)))
+    columns = ["file_id", "path", *CAPABILITIES]
+    marks = ", ".join("?" for _ in columns)
     connection.execute("delete from lake.raw.source_files")
     for source in sources:
         connection.execute(
-            f"insert into lake.raw.source_files values ({marks})",
+            f"insert into lake.raw.source_files ({', '.join(columns)}) values ({marks})",
             [source.file_id, source.path, *source.capabilities().values()],
         )
     if any(source.archived is not None for source in sources):

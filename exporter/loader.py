@@ -227,7 +227,10 @@ class _Chunk:
         for row in different:
             self.cursor.execute("delete from lake.raw.source_files where file_id = ?", [row[0]])
             marks = ", ".join("?" for _ in columns)
-            self.cursor.execute(f"insert into lake.raw.source_files values ({marks})", list(row))
+            self.cursor.execute(
+                f"insert into lake.raw.source_files ({', '.join(columns)}) values ({marks})",
+                list(row),
+            )
         file_ids = [str(row[0]) for row in different]
         return [f for f in file_ids if f not in known], [f for f in file_ids if f in known]
 
@@ -241,7 +244,11 @@ class _Chunk:
     ) -> None:
         """Write how far each file has been read, which runs were touched, which stay open."""
         execute = self.cursor.execute
-        execute("create or replace temp table moved_marks as from lake.meta.watermarks limit 0")
+        columns = "file_id, table_name, last_id, fingerprint"
+        execute(
+            "create or replace temp table moved_marks as "
+            f"select {columns} from lake.meta.watermarks limit 0"
+        )
         for plan in moved:
             if plan.high is not None:
                 execute(
@@ -252,7 +259,7 @@ class _Chunk:
             "delete from lake.meta.watermarks as old using moved_marks as new "
             "where old.file_id = new.file_id and old.table_name = new.table_name"
         )
-        execute("insert into lake.meta.watermarks from moved_marks")
+        execute("insert into lake.meta.watermarks by name from moved_marks")
         execute("drop table moved_marks")
         # what a file can say has changed, or where it lies: its runs are to be looked at again
         of_files = "".join(f" or file_id = {literal(file_id)}" for file_id in other_files)
@@ -260,15 +267,19 @@ class _Chunk:
             f"select run_id from lake.raw.{table} where load_id = {load_id:d}{of_files}"
             for table in TABLES
         )
-        execute(f"insert into lake.meta.load_runs select {load_id:d}, run_id from ({touched})")
+        execute(
+            "insert into lake.meta.load_runs by name "
+            f"select {load_id:d} as load_id, run_id from ({touched})"
+        )
         self._book_open_runs(load_id)
         for skip in self.report.skipped:
             execute(
-                "insert into lake.meta.load_skips values (?, ?, ?)",
+                "insert into lake.meta.load_skips (load_id, path, reason) values (?, ?, ?)",
                 [load_id, skip.path, skip.reason],
             )
         execute(
-            "insert into lake.meta.loads values (?, now(), ?, ?, ?, ?)",
+            "insert into lake.meta.loads (load_id, loaded_at, files_read, files_skipped, "
+            "rows_appended, rows_changed) values (?, now(), ?, ?, ?, ?)",
             [load_id, len(self.sources), len(self.report.skipped), appended, changed],
         )
 
@@ -279,8 +290,10 @@ class _Chunk:
             create or replace temp table still_open as
             with seen as (
                 from lake.meta.open_runs
-                union all
-                select file_id, run_id, min(id), max(id), now()
+                union all by name
+                select
+                    file_id, run_id, min(id) as min_id, max(id) as max_id,
+                    now() as last_changed_at
                 from lake.raw.downloads where load_id = {load_id:d} and run_id is not null
                 group by all
             ),
@@ -307,5 +320,5 @@ class _Chunk:
             """
         )
         execute("delete from lake.meta.open_runs")
-        execute("insert into lake.meta.open_runs from still_open")
+        execute("insert into lake.meta.open_runs by name from still_open")
         execute("drop table still_open")

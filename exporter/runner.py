@@ -135,7 +135,6 @@ def _load(
     names: Sequence[str], project: Path, say: Callable[[str], None]
 ) -> tuple[Build, _Changed]:
     with _warehouse() as connection:
-        warehouse.ensure_schema(connection)
         report = load(connection, names, say) if names else LoadReport()
         published = warehouse.last_publication(connection)
         loaded = connection.execute("select max(load_id) from lake.meta.loads").fetchone()

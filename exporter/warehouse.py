@@ -16,10 +16,11 @@ from typing import Any
 
 import duckdb
 
+from exporter import __version__
 from exporter.errors import WarehouseError, one_line
 from exporter.paths import catalog, data_path, extension_path, extensions, warehouse_dir
-from exporter.raw_schema import CAPABILITIES, TABLES, raw_columns
 from exporter.raw_sql import literal
+from exporter.warehouse_schema import FORMAT, ensure_schema, newer
 
 #: Seconds an old snapshot and its files stay after a newer one is published, for readers on it.
 KEEP_SNAPSHOTS_S = 600
@@ -29,16 +30,6 @@ _ROW_GROUP = 122_880
 _TIER_BYTES = (1 << 20, 1 << 24, 1 << 28)
 _TIER_FILES = (4, 16, 16)
 
-_META = {
-    "loads": "load_id bigint, loaded_at timestamptz, files_read bigint, files_skipped bigint, "
-    "rows_appended bigint, rows_changed bigint",
-    "load_runs": "load_id bigint, run_id varchar",
-    "load_skips": "load_id bigint, path varchar, reason varchar",
-    "watermarks": "file_id varchar, table_name varchar, last_id bigint, fingerprint varchar",
-    "open_runs": "file_id varchar, run_id varchar, min_id bigint, max_id bigint, "
-    "last_changed_at timestamptz",
-    "publications": "published_at timestamptz, load_id bigint, models_version varchar",
-}
 #: The author of the commits that publish; the last one in the catalog is what readers attach at.
 _PUBLISHER = "docstokg-telemetry publish"
 _LAST_PUBLICATION = (
@@ -55,11 +46,15 @@ class Publication:
         snapshot_id: DuckLake snapshot to attach at.
         load_id: the last load that all marts contain.
         models_version: digest of the models, macros and seeds that built the marts.
+        format: of the warehouse, as the release knew it that published.
+        release: which that was.
     """
 
     snapshot_id: int
     load_id: int
     models_version: str
+    format: int = 1
+    release: str = "0.1.0"
 
 
 def configure(connection: duckdb.DuckDBPyConnection, chosen: Sequence[str] | None = None) -> None:
@@ -142,33 +137,16 @@ def writing() -> Iterator[None]:
         ) from error
 
 
-def ensure_schema(cursor: duckdb.DuckDBPyConnection, lake: str = "lake") -> None:
-    """Create the raw relations and the book-keeping tables where they are missing."""
-    capabilities = ", ".join(f"{name} boolean" for name in CAPABILITIES)
-    wanted = {("meta", name): columns for name, columns in _META.items()}
-    wanted["raw", "source_files"] = f"file_id varchar, path varchar, {capabilities}"
-    for table in TABLES:
-        columns = raw_columns(table)
-        wanted["raw", table] = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
-    present = set(
-        cursor.execute(
-            "select schema_name, table_name from duckdb_tables() where database_name = ?", [lake]
-        ).fetchall()
-    )
-    if present.issuperset(wanted):
-        return
-    cursor.execute("begin")
-    for schema in ("raw", "meta"):
-        cursor.execute(f"create schema if not exists {lake}.{schema}")
-    for (schema, table), columns_sql in wanted.items():
-        cursor.execute(f"create table if not exists {lake}.{schema}.{table} ({columns_sql})")
-    cursor.execute("commit")
-
-
 def attach_writer(connection: duckdb.DuckDBPyConnection) -> None:
-    """Attach the newest state for writing, creating the warehouse when there is none."""
+    """Attach the newest state for writing; make what this release needs and the lake lacks.
+
+    Raises:
+        WarehouseError: a later release has written to it.
+    """
     warehouse_dir().mkdir(parents=True, exist_ok=True)
     _attach(connection)
+    _refuse_newer(last_publication(connection))
+    ensure_schema(connection)
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, *options: str) -> None:
@@ -197,7 +175,13 @@ def _publication(row: tuple[Any, ...] | None) -> Publication | None:
     if row is None:
         return None
     said = json.loads(row[1])
-    return Publication(int(row[0]), said["load_id"], said["models_version"])
+    told = {field: said[field] for field in ("format", "release") if field in said}
+    return Publication(int(row[0]), said["load_id"], said["models_version"], **told)
+
+
+def _refuse_newer(published: Publication | None) -> None:
+    if published is not None and published.format > FORMAT:
+        raise newer(f"{published.release}, format {published.format}; known up to {FORMAT}")
 
 
 def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
@@ -223,6 +207,7 @@ def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
             published = _look_up(connection)
         if published is None:
             raise WarehouseError(nothing)
+        _refuse_newer(published)
         _attach(connection, "read_only", f"snapshot_version {published.snapshot_id:d}")
     except duckdb.Error as error:
         if "ducklake_snapshot_changes" in str(error):  # no table yet: no run has written much
@@ -266,10 +251,11 @@ def publish(cursor: duckdb.DuckDBPyConnection, version: str) -> Publication:
     """Record the newest snapshot as the one readers see."""
     row = cursor.execute("select coalesce(max(load_id), 0) from lake.meta.loads").fetchone()
     said = {"load_id": row[0] if row else 0, "models_version": version}
+    by = {"format": FORMAT, "release": __version__}
     cursor.execute("begin")
     cursor.execute(
         "call ducklake_set_commit_message('lake', ?, 'results published', extra_info => ?)",
-        [_PUBLISHER, json.dumps(said)],
+        [_PUBLISHER, json.dumps(said | by)],
     )
     cursor.execute(
         "insert into lake.meta.publications (published_at, load_id, models_version) "

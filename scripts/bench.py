@@ -302,7 +302,6 @@ def raw_load(db: Path) -> None:
 
     connection = warehouse.connect()
     warehouse.attach_writer(connection)
-    warehouse.ensure_schema(connection)
     load(connection, [str(db)], lambda message: None)
     connection.close()
 

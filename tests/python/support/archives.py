@@ -20,7 +20,6 @@ from exporter.loader import load
 from exporter.raw_schema import TABLES, UPSERTED, raw_columns
 connection = warehouse.connect()
 warehouse.attach_writer(connection)
-warehouse.ensure_schema(connection)
 names = json.loads(sys.argv[1])
 report = load(connection, names, lambda message: None) if names else None
 found = {}
