@@ -26,6 +26,8 @@ _MODELS: Final = ("regression_ratios", "regression_percentiles", "regressions")
 _TABLES: Final = {
     "intermediate.int_chosen_runs": "run_id varchar",
     "marts.regression_baselines": "run_id varchar, baseline_run_id varchar",
+    "marts.slo_verdicts": "run_id varchar, slo varchar, scope varchar, value double, "
+    "sample_size double",
     "intermediate.int_ratio_counts": "run_id varchar, scope varchar, subject varchar, slo varchar, "
     "numerator double, denominator double, observations double, weights_squared double, "
     "numerators_squared double, products double, denominators_squared double, clusters bigint",

@@ -42,17 +42,29 @@ estimates as (
 
 ),
 
--- a run that an SLI has no data of has a row to say so
-expected as (
+verdicts as (
 
     select
         run_id,
+        slo,
+        value,
+        sample_size,
+    from {{ ref('slo_verdicts') }}
+    where scope = 'run'
+
+),
+
+-- every SLI of a run has a row, whether it was measured or not, and can be compared or not
+expected as (
+
+    select
+        runs.run_id,
         'run' as scope,
         null::varchar as subject,
-        slo,
+        slos.slo,
     from runs
     cross join slos
-    where is_of_runs
+    where slos.is_of_runs
     union
     select
         run_id,
@@ -74,7 +86,12 @@ joined as (
         if(coalesce(estimates.is_ratio, slos.slo = 'corruption_count'), '%', slos.unit) as unit,
         if(slos.comparator = '>=', -1, 1) as worse_sign,
         slos.smallest_sample,
-        estimates.* exclude (run_id, scope, subject, slo, is_ratio, baseline_runs),
+        estimates.slo is not null as is_comparable,
+        coalesce(estimates.value, verdicts.value) as value,
+        coalesce(estimates.sample_size, verdicts.sample_size) as sample_size,
+        estimates.* exclude (
+            run_id, scope, subject, slo, is_ratio, baseline_runs, value, sample_size
+        ),
         coalesce(estimates.baseline_runs, 0) as baseline_runs,
         coalesce(baselines.run_ids, []) as baseline_run_ids,
     from expected
@@ -86,6 +103,11 @@ joined as (
             and expected.scope = estimates.scope
             and expected.subject is not distinct from estimates.subject
             and expected.slo = estimates.slo
+    left join verdicts
+        on
+            expected.run_id = verdicts.run_id
+            and expected.scope = 'run'
+            and expected.slo = verdicts.slo
 
 ),
 
@@ -113,6 +135,7 @@ final as (
         end as verdict,
         case
             when value is null then 'nothing was measured'
+            when not is_comparable then 'no interval is known for changes of this SLI'
             when len(baseline_run_ids) = 0 then 'no run before it'
             when baseline_value is null then 'nothing was measured before'
             when sample_size < smallest_sample or baseline_sample_size < smallest_sample
