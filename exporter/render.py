@@ -30,9 +30,23 @@ _MORE: Final = 12
 _NOISE: Final = 1e-9
 #: From here on a number is told by its exponent.
 _HUGE: Final = 1e15
+#: The guide's time to first PDF begins when the first attempt ends.
+_TTFP: Final = re.compile(r"ttfp_(wall_)?(p\d+)_ms")
 _SCOPES = {"run": "run", "run_role": "role", "run_host": "host"}
 _HOSTS_SHOWN = 5
 _VERDICT_COLUMNS = ("SLO", "scope", "verdict", "value", "target", "distance", "sample")
+
+
+def title(sli: str) -> str:
+    """Return what an SLI is called for people, who name it as the JSON does everywhere else.
+
+    Example:
+        ``ttfp_wall_p95_ms`` is "time to first PDF p95", ``ttfp_p95_ms`` "between attempts p95".
+    """
+    found = _TTFP.fullmatch(sli)
+    if not found:
+        return sli
+    return f"{'time to first PDF' if found[1] else 'between attempts'} {found[2]}"
 
 
 def unique(columns: Sequence[str]) -> list[str]:
@@ -199,7 +213,7 @@ def _verdicts(slos: Sequence[Row], columns: Sequence[str]) -> Any:
         text, style = STATUS[slo["status"]]
         subject = f" {printable(slo['subject'])}" if slo["subject"] else ""
         cells = (
-            slo["slo"],
+            title(slo["slo"]),
             Text(_SCOPES[slo["scope"]] + subject, overflow="fold"),
             Text(text, style=style),
             amount(slo["value"], slo["unit"], beside=slo["target"]),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import printable
-from exporter.render import console_out, target
+from exporter.render import console_out, target, title
 from exporter.results import Row
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _cells(row: Row) -> dict[str, Text]:
     ratio, events = row["budget_remaining_ratio"], row["event_budget_remaining_ratio"]
     style = "yellow" if ratio is None else "green" if row["ran_out_at"] is None else "bold red"
     cells = {
-        "SLO": row["slo"],
+        "SLO": title(row["slo"]),
         "scope": printable(scope),
         "target": target(row),
         "objective": f"{row['objective_pct']:g} %/{row['window_days']:g} d",
@@ -162,7 +162,7 @@ def closing(found: Budgets) -> list[str]:
 
 def name(row: Row) -> str:
     """Return what a budget is of: the SLO, and its role or host."""
-    return printable(" of ".join(filter(None, (row["slo"], row["subject"]))))
+    return printable(" of ".join(filter(None, (title(row["slo"]), row["subject"]))))
 
 
 def _ran_out(row: Row) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from exporter.errors import printable
 from exporter.findings import size
-from exporter.render import STATUS, amount, signed, target
+from exporter.render import STATUS, amount, signed, target, title
 from exporter.results import Row
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _print_symptom(out: Any, symptom: Row, said: set[str]) -> None:
 
     word, style = STATUS[symptom["status"]]
     subject = f" {_SCOPES.get(symptom['scope'], '')}{symptom['subject']}"
-    name = symptom["slo"] + (printable(subject) if symptom["subject"] else "")
+    name = title(symptom["slo"]) + (printable(subject) if symptom["subject"] else "")
     out.print(Text.assemble((name, "bold"), "  ", (word, style)))
     out.print(_indented(_values(symptom)))
     if symptom["compared_with"] == "nothing":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import printable
-from exporter.render import STATUS, amount, console_out, target
+from exporter.render import STATUS, amount, console_out, target, title
 from exporter.results import Row
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def sparkline(values: Sequence[float | None]) -> str:
 def name_of(series: Row) -> str:
     """Return the name of an SLI, with what it is of but for whole runs."""
     if series["scope"] == "run":
-        return str(series["slo"])
-    return f"{series['slo']} {_SCOPES[series['scope']]}{series['subject']}"
+        return title(series["slo"])
+    return f"{title(series['slo'])} {_SCOPES[series['scope']]}{series['subject']}"
 
 
 def met(points: Sequence[Row]) -> str:

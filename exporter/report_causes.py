@@ -10,7 +10,7 @@ from exporter.errors import printable
 from exporter.render import amount, target
 from exporter.report_data import Report
 from exporter.report_parts import NO_TABLE, TABLE_ROWS, Figure, Section, Table
-from exporter.report_words import count, value
+from exporter.report_words import count, name, value
 from exporter.results import Row
 
 _TIMELINE: Final = 300
@@ -24,7 +24,7 @@ def ttfp(report: Report) -> Section:
         return Section("ttfp", title, "No artifact of the run has a first success.")
     own = [s for s in report.slos if s["slo"].startswith("ttfp") and s["scope"] == "run"]
     told = ", ".join(
-        f"{s['slo']} {value(s['value'], s['unit'], s['target'])} (target {target(s)})" for s in own
+        f"{name(s)} {value(s['value'], s['unit'], s['target'])} (target {target(s)})" for s in own
     )
     by_place = {(r["side"], r["place"]): r for r in rows}
     table = Table(
@@ -39,14 +39,7 @@ def ttfp(report: Report) -> Section:
     )  # fmt: skip
     most = max(mine, key=lambda r: r["artifacts"])
     takeaway = f"Most artifacts ({value(most['share_pct'], '%')}): {charts.edges(most)}. {told}."
-    later = [r for r in rows if r["above_ms"] is not None]
-    # in proportion to the first try nothing else could be seen
-    is_later = any(r["artifacts"] for r in later)
-    note = "Drawn are those that took more than the first try, in % of all." if is_later else ""
-    return Section(
-        "ttfp", title, "",
-        [Figure(takeaway, charts.distribution(later if is_later else rows), table, "", note)],
-    )  # fmt: skip
+    return Section("ttfp", title, "", [Figure(takeaway, charts.distribution(rows), table)])
 
 
 def _before(row: Row | None) -> tuple[str, str]:

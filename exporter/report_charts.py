@@ -160,8 +160,6 @@ def explained(rows: Sequence[Row]) -> Spec:
 
 def edges(row: Row) -> str:
     """Return what a bin of times holds, in words."""
-    if row["above_ms"] is None:
-        return "first try"
     if row["up_to_ms"] is None:
         return f"> {_seconds(row['above_ms'])}"
     return f"≤ {_seconds(row['up_to_ms'])}"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from exporter.errors import printable
-from exporter.render import amount, target
+from exporter.render import amount, target, title
 from exporter.render_budget import left, moment, spent
 from exporter.report_data import OF_RUNS, Report
 from exporter.results import Row
@@ -48,8 +48,9 @@ class Card:
 def name(row: Row) -> str:
     """Return an SLI's name, with the role, host or resolver it is of."""
     if row["scope"] == "run" or row["subject"] is None:
-        return str(row["slo"])
-    return f"{row['slo']} of {_OF.get(row['scope'], row['scope'])} {printable(row['subject'])}"
+        return title(row["slo"])
+    of = _OF.get(row["scope"], row["scope"])
+    return f"{title(row['slo'])} of {of} {printable(row['subject'])}"
 
 
 def value(number: float | None, unit: str, beside: float | None = None) -> str:

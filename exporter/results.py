@@ -141,7 +141,8 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
         connection,
         "select * from lake.marts.slo_verdicts where run_id = ? "
         "order by list_position(['run', 'run_role', 'run_host'], scope), "
-        "list_position(['fail', 'no_data', 'pass'], status), slo, subject",
+        "list_position(['fail', 'no_data', 'pass'], status), "
+        "replace(slo, 'ttfp_wall', 'ttfp_'), subject",
         run_id,
     )
     return Summary(

@@ -1,7 +1,8 @@
 -- A percentile does not add up, but what makes it miss its target does: p95 is at most the target
 -- if at most 5 % of the artifacts are slower. Each slower artifact is divided among the steps
 -- between its attempts, by the time they took; a step belongs to the attempt it ends with, because
--- attempts are logged when they end. The mean adds up too, by the same steps; of times cut off at
+-- attempts are logged when they end. By the wall clock the first attempt is a step too. The mean
+-- adds up too, by the same steps; of times cut off at
 -- the target, as a few that no percentile knows of would make up most of it.
 with attempts as (
 
@@ -17,6 +18,7 @@ artifacts as (
         artifact_key,
         resolver,
         ttfp_ms,
+        ttfp_wall_ms,
     from {{ ref('int_artifact_ttfp') }}
     where ttfp_ms is not null
 
@@ -28,9 +30,10 @@ targets as (
         slo,
         scope,
         target,
+        starts_with(slo, 'ttfp_wall_') as is_wall,
     from {{ ref('slo_targets') }}
     where
-        slo in ('ttfp_p50_ms', 'ttfp_p95_ms')
+        slo in ('ttfp_wall_p50_ms', 'ttfp_wall_p95_ms', 'ttfp_p50_ms', 'ttfp_p95_ms')
         and scope = 'run'
 
 ),
@@ -38,10 +41,14 @@ targets as (
 judged as (
 
     select
-        artifacts.*,
+        artifacts.run_id,
+        artifacts.artifact_key,
+        artifacts.resolver,
         targets.slo,
-        artifacts.ttfp_ms > targets.target as is_slow,
-        least(artifacts.ttfp_ms, targets.target) / artifacts.ttfp_ms as part_counted,
+        targets.is_wall,
+        if(targets.is_wall, artifacts.ttfp_wall_ms, artifacts.ttfp_ms) as amount_ms,
+        amount_ms > targets.target as is_slow,
+        least(amount_ms, targets.target) / if(amount_ms > 0, amount_ms, null) as part_counted,
     from artifacts
     cross join targets
 
@@ -68,18 +75,20 @@ steps as (
         concat_ws(
             ' ', coalesce(attempts.resolver, 'unknown'), coalesce(attempts.outcome, 'unknown')
         ) as outcome,
-        1000 * (
-            attempts.ts - lag(attempts.ts) over (
-                partition by attempts.run_id, attempts.artifact_key
-                order by attempts.ts, attempts.attempt_id
-            )
-        ) as step_ms,
+        lag(attempts.ts) over attempts_of_artifact as previous_ts,
+        1000 * (attempts.ts - previous_ts) as step_ms,
+        -- only the wall clock knows how long the first attempt itself took
+        coalesce(step_ms, attempts.elapsed_ms, 0) as wall_step_ms,
     from attempts
     inner join firsts
         on
             attempts.run_id = firsts.run_id
             and attempts.artifact_key = firsts.artifact_key
     where attempts.ts <= firsts.first_success_ts
+    window attempts_of_artifact as (
+        partition by attempts.run_id, attempts.artifact_key
+        order by attempts.ts, attempts.attempt_id
+    )
 
 ),
 
@@ -88,10 +97,17 @@ by_dimension as (
     select
         run_id,
         artifact_key,
+        is_wall,
         step_ms,
         dimension,
         segment,
-    from steps
+    from (
+        select * exclude (previous_ts, wall_step_ms), false as is_wall from steps
+        union all by name
+        select * exclude (previous_ts, wall_step_ms) replace (wall_step_ms as step_ms),
+            true as is_wall
+        from steps
+    )
     unpivot (segment for dimension in (resolver, host, outcome))
     where step_ms > 0
 
@@ -104,12 +120,13 @@ blamed as (
         judged.slo,
         by_dimension.dimension,
         by_dimension.segment,
-        sum(by_dimension.step_ms / judged.ttfp_ms) as slow_artifacts,
+        sum(by_dimension.step_ms / judged.amount_ms) as slow_artifacts,
     from judged
     inner join by_dimension
         on
             judged.run_id = by_dimension.run_id
             and judged.artifact_key = by_dimension.artifact_key
+            and judged.is_wall = by_dimension.is_wall
     where judged.is_slow
     group by all
 
@@ -129,6 +146,7 @@ waited as (
         on
             judged.run_id = by_dimension.run_id
             and judged.artifact_key = by_dimension.artifact_key
+            and judged.is_wall = by_dimension.is_wall
     where by_dimension.dimension = 'resolver'
     group by all
 

@@ -273,7 +273,7 @@ def test_nothing_is_wrong(tool: Tool, tmp_path: Path) -> None:
     done = tool("diagnose", "ttfp", "--db", "t.sqlite3", "--against", "last-week")
     assert done.returncode == 0
     assert "no run ended in the week before it" in " ".join(done.stdout.split())
-    assert "ttfp_p95_ms  ✓ pass" in done.stdout
+    assert "time to first PDF p95  ✓ pass" in done.stdout
 
 
 def test_no_data_is_said(tool: Tool, tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ with artifacts as (
 
     select
         run_id,
-        ttfp_ms,
+        ttfp_wall_ms,
     from {{ ref('int_artifact_ttfp') }}
     {{ where_touched() }}
 
 ),
 
--- from 0, the first try; then in steps of 1, 2 and 5, among which people and targets count
+-- in steps of 1, 2 and 5, in which people and targets count
 edges as (
 
     select unnest({{ var('report_ttfp_edges_ms') }})::double as edge_ms
@@ -37,7 +37,7 @@ timed as (
 
     select distinct run_id
     from artifacts
-    where ttfp_ms is not null
+    where ttfp_wall_ms is not null
 
 ),
 
@@ -48,14 +48,14 @@ final as (
         bins.place,
         bins.above_ms,
         nullif(bins.up_to_ms, 'infinity'::double) as up_to_ms,
-        count(artifacts.ttfp_ms) as artifacts,
+        count(artifacts.ttfp_wall_ms) as artifacts,
     from timed
     cross join bins
     left join artifacts
         on
             timed.run_id = artifacts.run_id
-            and (bins.above_ms is null or bins.above_ms < artifacts.ttfp_ms)
-            and bins.up_to_ms >= artifacts.ttfp_ms
+            and (bins.above_ms is null or bins.above_ms < artifacts.ttfp_wall_ms)
+            and bins.up_to_ms >= artifacts.ttfp_wall_ms
     group by timed.run_id, bins.place, bins.above_ms, bins.up_to_ms
 
 )

@@ -22,6 +22,8 @@ class Target:
 
 DEFAULT_TARGETS = (
     Target("yield_pct", ">=", 85),
+    Target("ttfp_wall_p50_ms", "<=", 3_000),
+    Target("ttfp_wall_p95_ms", "<=", 20_000),
     Target("ttfp_p50_ms", "<=", 3_000),
     Target("ttfp_p95_ms", "<=", 20_000),
     Target("cache_hit_pct", ">=", 60),
