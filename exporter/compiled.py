@@ -34,7 +34,7 @@ from exporter.results import (
 from exporter.warehouse_schema import source_file_columns
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
-_FORMAT = 7
+_FORMAT = 8
 #: What the names of raw relations begin with among the things that a model depends on.
 _RAW = "raw."
 
@@ -84,7 +84,11 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
 
 
 def _with_columns(text: str) -> str:
-    """Add to the compiled models the raw columns that each answer reads, by asking DuckDB."""
+    """Check the seeds, and add the raw columns that each answer reads, by asking DuckDB.
+
+    Raises:
+        ModelError: a cell of a seed names what does not exist.
+    """
     content = json.loads(text)
     connection = duckdb.connect(":memory:")
     try:
@@ -107,7 +111,12 @@ def _with_columns(text: str) -> str:
                 *REPORT_MODELS,
             )
         )
-        Models(text).build(connection, answers, only_views=True)
+        checks = content["checks"]
+        tested = {name for check in checks for name in check["depends_on"]}
+        Models(text).build(connection, [*answers, *tested], only_views=True)
+        for check in checks:
+            if broken := connection.execute(check["sql"]).fetchone():
+                raise ModelError(broken[0])
         content["columns"] = {}
         for model in answers:
             used: dict[str, set[str]] = {table: set() for table in TABLES}

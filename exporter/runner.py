@@ -215,7 +215,10 @@ def _offender(node: Any) -> str:
             ).fetchone()
     except (duckdb.Error, WarehouseError):  # it needs what only dbt's session knows
         return ""
-    return f", such as {row[0][:200]}" if row else ""
+    if row is None:
+        return ""
+    message = json.loads(row[0]).get("message")
+    return f": {message}" if message else f", such as {row[0][:200]}"
 
 
 def one_line_of(message: str | None) -> str:
@@ -292,7 +295,15 @@ def compile_models(project: Path, verbose: bool = False) -> str:
         for node in manifest["nodes"].values()
         if node["resource_type"] == "seed"
     ]
-    return json.dumps({"models": models, "seeds": seeds})
+    checks = [
+        {
+            "sql": node["compiled_code"],
+            "depends_on": [_name_of(manifest, parent) for parent in node["depends_on"]["nodes"]],
+        }
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test" and node["config"]["meta"].get("when_compiled")
+    ]
+    return json.dumps({"models": models, "seeds": seeds, "checks": checks})
 
 
 def _no_progress(done: str, number: int, total: int) -> None:
