@@ -17,7 +17,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt_common.exceptions import DbtRuntimeError
 
-from exporter import warehouse
+from exporter import touched, warehouse
 from exporter.errors import TelemetryError
 from exporter.loader import LoadReport, load
 from exporter.lock import Lock
@@ -76,9 +76,7 @@ class Plugin(BasePlugin):
             self._lock.acquire(current.say)
             warehouse.configure(conn)
             warehouse.attach_writer(conn)
-        conn.execute("attach ':memory:' as session")
-        conn.execute("create table session.main.touched_runs (run_id varchar)")
-        conn.execute("create table session.main.touched_loads (load_id bigint)")
+        touched.make_room(conn)
         self._connection = conn
         _connected.append(conn)
 
@@ -148,22 +146,10 @@ def _plant(
 
 
 def _touch(cursor: duckdb.DuckDBPyConnection, version: str) -> None:
-    """Name the runs whose marts are out of date, and the loads whose rows no mart has yet."""
+    """Name the runs whose marts are out of date: all of them when other models built them."""
     published = warehouse.last_publication(cursor)
-    same = published is not None and published.models_version == version
-    after = published.load_id if published is not None and same else -1
-    cursor.execute("delete from session.main.touched_runs")
-    cursor.execute(
-        "insert into session.main.touched_runs "
-        "select distinct run_id from lake.meta.load_runs where run_id is not null and load_id > ?",
-        [after],
-    )
-    cursor.execute("delete from session.main.touched_loads")
-    cursor.execute(
-        "insert into session.main.touched_loads "
-        "select load_id from lake.meta.loads where load_id > ?",
-        [after],
-    )
+    is_same = published is not None and published.models_version == version
+    touched.touch(cursor, published.load_id if published is not None and is_same else -1)
 
 
 def _publish(

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
+{{ config(materialized='incremental') }}
 
 {%- set kept = var('regression_kept_values') -%}
 

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
+{{ config(materialized='incremental') }}
 
 {%- set counted = {
     'http_events': 'stg_http_events',

@@ -152,6 +152,12 @@ def _loaded(tmp_path_factory: pytest.TempPathFactory, prepared: Path, forks: For
     return folder
 
 
+@pytest.fixture(scope="session")
+def refreshed(_loaded: Path) -> Path:
+    """Where dbt left the SQL of a build that refreshed a warehouse."""
+    return _loaded / "warehouse" / "dbt" / "target"
+
+
 @pytest.fixture
 def loaded(tool: Tool, tmp_path: Path, _loaded: Path) -> Path:
     """A file of one run, "run", for reading only, which the warehouse of `tool` holds already."""

@@ -1,15 +1,16 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key='load_id',
-    meta={'stored_when_direct': false},
-) }}
+{{ config(materialized='incremental', meta={'stored_when_direct': false}) }}
 
 with rejected as (
 
     select * from {{ ref('stg_rejected_rows') }}
+    {{ where_touched() }}
+
     {% if is_incremental() %}
-    where load_id in (select load_id from {{ source('session', 'touched_loads') }})
+    -- rows without a run belong to no touched run
+    union all
+
+    select * from {{ ref('stg_rejected_rows') }}
+    where run_id is null
     {% endif %}
 
 ),

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='run_id') }}
+{{ config(materialized='incremental') }}
 
 with attempts as (
 

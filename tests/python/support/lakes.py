@@ -1,0 +1,134 @@
+"""Warehouses in memory: one refreshed by the very SQL that dbt runs, and the same built anew."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from exporter import touched, warehouse
+from exporter.compiled import Models
+from exporter.loader import LoadReport, load
+
+#: Columns that say when and from where a row was loaded, which two warehouses may differ in.
+_OF_LOADS = {"load_id", "file_id", "source_path"}
+_WITHOUT_LOAD = """regexp_replace(raw_values, ',"file_id":[^,]*,"load_id":[0-9]+', '')"""
+#: The moment at which budgets are asked for.
+AS_OF = "2025-12-01"
+_TEMPORARY = re.compile(r"\w+__dbt_tmp\w*")
+
+Rows = list[tuple[object, ...]]
+
+
+class Lake:
+    """A warehouse in memory, of which all models were built over nothing.
+
+    Attributes:
+        connection: relations have the names they have in a real warehouse.
+        models: the compiled models.
+    """
+
+    def __init__(self, compiled: Path) -> None:
+        self.connection = warehouse.connect(("sqlite_scanner",))
+        self.connection.execute("attach ':memory:' as lake")
+        self.connection.execute(f"set variable as_of = timestamp '{AS_OF}'")
+        warehouse.ensure_schema(self.connection)
+        self.models = Models(compiled.read_text("utf-8"))
+
+    def load(self, paths: Sequence[Path]) -> LoadReport:
+        """Load what is new in files."""
+        return load(self.connection, [str(path) for path in paths], lambda message: None)
+
+    def build(self, only: Iterable[str] = ()) -> None:
+        """Build all models, or some, over all runs."""
+        self.models.build(self.connection, list(only) or list(self.models.models))
+
+    def rows(self, model: str) -> Rows:
+        """Return a model's rows, in an order of their own, without the columns of loads."""
+        relation = f"lake.{self.models.models[model]['schema']}.{model}"
+        names = [
+            name
+            for name, *_ in self.connection.execute(f"describe {relation}").fetchall()
+            if name not in _OF_LOADS
+        ]
+        listed = ", ".join(f'"{name}"' for name in names)
+        listed = listed.replace('"raw_values"', _WITHOUT_LOAD)
+        rows = self.connection.execute(f"select {listed} from {relation}").fetchall()
+        return sorted(rows, key=_order)
+
+
+class RefreshedLake(Lake):
+    """A warehouse whose stored models are refreshed for touched runs, as dbt refreshes them."""
+
+    def __init__(self, compiled: Path, target: Path) -> None:
+        """Build all models over nothing.
+
+        Args:
+            compiled: the compiled models.
+            target: the target folder of an incremental build by dbt.
+        """
+        super().__init__(compiled)
+        models = self.models.models
+        graph = {name: model["depends_on"] for name, model in models.items()}
+        self._refreshes: list[tuple[str, str, str]] = []
+        for name in TopologicalSorter(graph).static_order():
+            if name in models:
+                replacing = _sql(target, "run", name)
+                temporary = _TEMPORARY.search(replacing)
+                models[name]["stored"] = temporary is not None
+                if temporary:
+                    self._refreshes.append(
+                        (temporary.group(), _sql(target, "compiled", name), replacing)
+                    )
+        self.build()
+        touched.make_room(self.connection)
+        self._built_at = 0
+
+    def refresh(self, paths: Sequence[Path]) -> None:
+        """Load what is new in files and refresh the stored models."""
+        report = self.load(paths)
+        if report.load_id is None:
+            return
+        touched.touch(self.connection, self._built_at)
+        for temporary, select, replacing in self._refreshes:
+            self.connection.execute(f"create or replace temp table {temporary} as {select}")
+            self.connection.execute(replacing)
+        self._built_at = report.load_id
+
+
+def _sql(target: Path, kind: str, model: str) -> str:
+    (path,) = (target / kind / "docstokg_telemetry" / "models").rglob(f"{model}.sql")
+    return path.read_text("utf-8")
+
+
+def _order(row: tuple[object, ...]) -> list[str]:
+    """Return what rows are ordered by: numbers by few digits, for the last ones may differ."""
+    return [f"{cell:.6g}" if isinstance(cell, float) else repr(cell) for cell in row]
+
+
+def differences(expected: Rows, found: Rows) -> list[tuple[str, object]]:
+    """Return rows of either that are not in the other; doubles may differ by 1e-9."""
+    if len(expected) == len(found) and all(map(_is_same, expected, found)):
+        return []
+    rest = list(found)
+    missing: list[tuple[str, object]] = []
+    for row in expected:
+        twin = next((place for place, other in enumerate(rest) if _is_same(row, other)), None)
+        if twin is None:
+            missing.append(("missing", row))
+        else:
+            del rest[twin]
+    return missing + [("not expected", row) for row in rest]
+
+
+def _is_same(one: object, other: object) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        both_nan = math.isnan(one) and math.isnan(other)
+        return both_nan or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(one[k], other[k]) for k in one)
+    return one == other
