@@ -107,7 +107,10 @@ def integer(value: Value) -> int | None:
 
 def flag(value: Value) -> int | None:
     """Return 0 or 1 of a word for it, else the integer."""
-    if isinstance(value, str) and (found := _FLAGS.get(value.strip(WHITESPACE).lower())) is not None:
+    if (
+        isinstance(value, str)
+        and (found := _FLAGS.get(value.strip(WHITESPACE).lower())) is not None
+    ):
         return found
     return integer(value)
 
