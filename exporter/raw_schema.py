@@ -8,7 +8,7 @@ says how a value is read:
 - ``hash``: a hex digest; anything that looks like a URL is set aside;
 - ``integer``, ``double``: numbers (text that reads as a number counts);
 - ``flag``: 0 or 1, also written true, yes, t, false, no or f, in any case;
-- ``time``: Unix seconds or milliseconds, or ISO-8601 text. It becomes two raw columns,
+- ``time``: a number that counts from 1970, or ISO 8601 text. It becomes two raw columns,
   ``X`` (the number) and ``X_text`` (the text); which of them is meant is decided in staging.
 """
 

@@ -127,11 +127,15 @@ _ODD_RUNS: tuple[Value, ...] = ("Run-1", "run'1", "lauf-ü", 7, "7")
 _BAD_TIMES: tuple[Value, ...] = (
     *_ALIEN, "", "abc", "yesterday", -1, 0, 946_684_799, 4_133_980_800, 1e11, 99_999_999_999, 1e300,
     math.inf, "inf", "nan", "2025-02-30T00:00:00Z", "1999-12-31T23:59:59Z", "2101-01-01T00:00:00Z",
-    "2025-13-01", b"2025-11-23T00:00:00Z",
+    "2025-13-01", b"2025-11-23T00:00:00Z", 946_684_799e6, 4_133_980_800e9, 1e15, 10**19, "20251123",
+    "2025-11-23T25:00Z", "2025-11-23T24:00:01Z", "2025-11-23T00:61Z", "2025-11-23 UTC",
+    "2025-11-23T00:00:00+24:00", "20251131T000000Z", "2025-1123T00:00",
 )  # fmt: skip
 _EDGE_TIMES: tuple[Value, ...] = (
     946_684_800, 4_133_980_799, 946_684_800_000, 4_133_980_799_999, "1999-12-31T23:30:00-01:00",
-    "2000-01-01T00:00:00Z", "2100-12-31T23:59:59Z", f" {START_S}.5 ",
+    "2000-01-01T00:00:00Z", "2100-12-31T23:59:59Z", f" {START_S}.5 ", 946_684_800 * 10**9,
+    4_133_980_799 * 10**6, "2025-11-23t01:02:03,25z", "2025-11-23 01:02:60 UTC", "20251123T010203+01",
+    "2025-11-23T24:00", "2025-11-23T01:02:03.123456789-00:00", "\t2025-11-23 01:02:03,123\v",
 )  # fmt: skip
 _DIRTY_TEXT: tuple[Value, ...] = (*_ALIEN, "", "x'; drop table downloads; --", "ünï", 5, "5")
 _DIRTY_COUNTS: tuple[Value, ...] = (
@@ -221,6 +225,14 @@ def _render_time(offset_s: float, style: str) -> Value:
             return _iso(moment, None).replace("T", " ")
         case "ms":
             return milliseconds
+        case "us":
+            return milliseconds * 1_000
+        case "ns":
+            return milliseconds * 1_000_000
+        case "iso_basic":
+            return f"{moment:%Y%m%dT%H%M%S.%f}Z"
+        case "logging":
+            return f"{moment:%Y-%m-%d %H:%M:%S},{milliseconds % 1000:03d}"
         case "ms_text":
             return str(milliseconds)
         case "text":
@@ -229,7 +241,8 @@ def _render_time(offset_s: float, style: str) -> Value:
             return START_S + offset_s
 
 
-_TIME_STYLES = ("s", "s", "iso", "iso_ahead", "iso_behind", "iso_space", "ms", "ms_text", "text")
+_TIME_STYLES = ("s", "s", "iso", "iso_ahead", "iso_behind", "iso_space", "iso_basic", "logging",
+                "ms", "us", "ns", "ms_text", "text")  # fmt: skip
 
 
 def times(style: str, dirty: bool) -> st.SearchStrategy[Value]:

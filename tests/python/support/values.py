@@ -18,15 +18,16 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 FIRST_US = (datetime(2000, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
 END_US = (datetime(2101, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
-MILLISECONDS_ABOVE = 1e11
+# Microseconds in one of what a number counts, by the number above which it counts it.
+UNITS_US = ((1e17, Decimal("0.001")), (1e14, Decimal(1)), (1e11, Decimal(1_000)))
 
 _FLAGS = {"true": 1, "yes": 1, "t": 1, "false": 0, "no": 0, "f": 0}
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)"
-    r"(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d(?::?\d\d)?)?)?",
-    re.ASCII,
+    r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?)?"
+    r" ?(?:Z|(?:UTC|GMT)?([+-]\d\d(?::?\d\d)?)?))?",
+    re.ASCII | re.IGNORECASE,
 )
 
 
@@ -118,13 +119,14 @@ def flag(value: Value) -> int | None:
 def time_us(value: Value) -> int | None:
     """Return a time as Unix microseconds, if it lies in the years 2000 to 2100.
 
-    A number, or text that holds one, is seconds, and milliseconds above 1e11. Other text is ISO
-    8601 in the extended format, down to the date alone; without an offset it is UTC.
+    A number, or text that holds one, is seconds, milliseconds above 1e11, microseconds above 1e14,
+    nanoseconds above 1e17. Other text is ISO 8601, down to the date alone; without an offset it is
+    UTC.
     """
     number = real(value)
     if number is not None:
-        scale = 1_000 if number > MILLISECONDS_ABOVE else 1_000_000
-        found = round(Decimal(number) * scale)
+        unit = next((unit for above, unit in UNITS_US if number > above), Decimal(1_000_000))
+        found = round(Decimal(number) * unit)
     elif isinstance(value, str):
         moment = _iso(value.strip(WHITESPACE))
         if moment is None:
@@ -137,16 +139,20 @@ def time_us(value: Value) -> int | None:
 
 def _iso(value: str) -> int | None:
     match = ISO.fullmatch(value)
-    if match is None:
+    if match is None or re.match(r"\d{4}(-\d{4}|\d\d-)", value):
         return None
     year, month, day, hour, minute, second, fraction, offset = match.groups()
+    is_over = hour == "24" and not int(f"{minute or 0}{second or 0}{fraction or 0}")
+    is_leap = second == "60"
     try:
         moment = datetime(
-            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0),
-            int((fraction or "")[:6].ljust(6, "0")), _zone(offset or "Z"),
+            int(year), int(month), int(day), 0 if is_over else int(hour or 0), int(minute or 0),
+            59 if is_leap else int(second or 0), int((fraction or "")[:6].ljust(6, "0")),
+            _zone(offset or "Z"),
         )  # fmt: skip
     except ValueError:
         return None
+    moment += timedelta(days=is_over, seconds=is_leap)
     return (moment - EPOCH) // MICROSECOND
 
 
