@@ -34,7 +34,7 @@ from exporter.results import (
 from exporter.warehouse_schema import source_file_columns
 
 #: Goes up when what is kept of the compiled models changes, so that older files are left alone.
-_FORMAT = 8
+_FORMAT = 9
 #: What the names of raw relations begin with among the things that a model depends on.
 _RAW = "raw."
 
@@ -111,7 +111,7 @@ def _with_columns(text: str) -> str:
                 *REPORT_MODELS,
             )
         )
-        checks = content["checks"]
+        checks = [test for test in content["tests"] if test["when_compiled"]]
         tested = {name for check in checks for name in check["depends_on"]}
         Models(text).build(connection, [*answers, *tested], only_views=True)
         for check in checks:
@@ -157,6 +157,7 @@ class Models:
         content: dict[str, Any] = json.loads(text)
         self.models = {model["name"]: model for model in content["models"]}
         self.seeds = {seed["name"]: seed for seed in content["seeds"]}
+        self.tests = {test["name"]: str(test["sql"]) for test in content["tests"]}
         self._columns: dict[str, dict[str, list[str]]] = content.get("columns", {})
         self._built: set[str] = set()
 

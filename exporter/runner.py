@@ -254,7 +254,7 @@ def _name_of(manifest: dict[str, Any], unique_id: str) -> str:
 
 
 def compile_models(project: Path, verbose: bool = False) -> str:
-    """Compile the models for direct use; return models and seeds as JSON text.
+    """Compile the models for direct use; return models, seeds and data tests as JSON text.
 
     Raises:
         ModelError: a model does not compile.
@@ -295,15 +295,17 @@ def compile_models(project: Path, verbose: bool = False) -> str:
         for node in manifest["nodes"].values()
         if node["resource_type"] == "seed"
     ]
-    checks = [
+    tests = [
         {
+            "name": node["alias"],
             "sql": node["compiled_code"],
             "depends_on": [_name_of(manifest, parent) for parent in node["depends_on"]["nodes"]],
+            "when_compiled": node["config"]["meta"].get("when_compiled", False),
         }
         for node in manifest["nodes"].values()
-        if node["resource_type"] == "test" and node["config"]["meta"].get("when_compiled")
+        if node["resource_type"] == "test"
     ]
-    return json.dumps({"models": models, "seeds": seeds, "checks": checks})
+    return json.dumps({"models": models, "seeds": seeds, "tests": tests})
 
 
 def _no_progress(done: str, number: int, total: int) -> None:

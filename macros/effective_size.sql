@@ -6,28 +6,35 @@
     A. J. Scott 1992, "A simple method for the analysis of clustered binary data", Biometrics 48:
     577). It never exceeds (sum of weights)^2 / sum of squared weights (L. Kish 1965, "Survey
     Sampling"), which stands alone where a variance of the clusters would say nothing: fewer than
-    regression_clusters_min of them, or a share of 0 or 1.
-  Arguments: names of columns in scope: numerator, denominator, sums of weights; weights_squared,
-    the sum of squared weights; over clusters, numerators_squared, products (numerator x
+    regression_clusters_min of them, a share of 0 or 1, or a variance that rounding makes negative.
+    Nor does it exceed the number of observations, which stands alone where weights are so small
+    that their squares are 0.
+  Arguments: names of columns in scope: observations, their number; numerator, denominator, sums of
+    weights; weights_squared, the sum of squared weights; over clusters, numerators_squared, products (numerator x
     denominator) and denominators_squared, sums; clusters, their number, NULL where each
     observation is one.
   Returns: SQL for the size; NULL without observations.
   Example: 10 requests of weight 1 give 10, 10 of weight 5 give 10 too
 -#}
 {%- macro effective_size(
-    numerator, denominator, weights_squared, numerators_squared, products, denominators_squared,
-    clusters
+    observations, numerator, denominator, weights_squared, numerators_squared, products,
+    denominators_squared, clusters
 ) -%}
     least(
+        {{ observations }},
         pow({{ denominator }}, 2) / nullif({{ weights_squared }}, 0),
         case
             when {{ clusters }} >= {{ var('regression_clusters_min') }}
                 then
                     {{ numerator }} * ({{ denominator }} - {{ numerator }})
                     * ({{ clusters }} - 1) / {{ clusters }} / nullif(
-                        {{ numerators_squared }}
-                        - 2 * {{ numerator }} / {{ denominator }} * {{ products }}
-                        + pow({{ numerator }} / {{ denominator }}, 2) * {{ denominators_squared }},
+                        greatest(
+                            0,
+                            {{ numerators_squared }}
+                            - 2 * {{ numerator }} / {{ denominator }} * {{ products }}
+                            + pow({{ numerator }} / {{ denominator }}, 2)
+                            * {{ denominators_squared }}
+                        ),
                         0
                     )
         end

@@ -10,6 +10,6 @@
         coalesce(network_requests, 0) - coalesce(http_429_requests, 0) as network_requests_not_429,
         coalesce(metadata_requests, 0) as metadata_requests,
         coalesce(metadata_cache_hits, 0) as metadata_cache_hits,
-        100.0 * coalesce(http_429_requests, 0) / nullif(network_requests, 0) as http_429_pct,
-        100.0 * coalesce(metadata_cache_hits, 0) / nullif(metadata_requests, 0) as cache_hit_pct
+        {{ percentage('coalesce(http_429_requests, 0)', 'network_requests') }} as http_429_pct,
+        {{ percentage('coalesce(metadata_cache_hits, 0)', 'metadata_requests') }} as cache_hit_pct
 {%- endmacro -%}

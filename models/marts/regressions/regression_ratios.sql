@@ -29,9 +29,9 @@ before as (
         baselines.run_id,
         counts.* exclude (run_id),
         {{ effective_size(
-            'counts.numerator', 'counts.denominator', 'counts.weights_squared',
-            'counts.numerators_squared', 'counts.products', 'counts.denominators_squared',
-            'counts.clusters'
+            'counts.observations', 'counts.numerator', 'counts.denominator',
+            'counts.weights_squared', 'counts.numerators_squared', 'counts.products',
+            'counts.denominators_squared', 'counts.clusters'
         ) }} as size,
     from baselines
     inner join counts on baselines.baseline_run_id = counts.run_id
@@ -97,14 +97,14 @@ sided as (
         pooled.runs as runs_before,
         greatest(1, coalesce(spread.dispersion, 1)) as dispersion,
         {{ effective_size(
-            'counts.numerator', 'counts.denominator', 'counts.weights_squared',
-            'counts.numerators_squared', 'counts.products', 'counts.denominators_squared',
-            'counts.clusters'
+            'counts.observations', 'counts.numerator', 'counts.denominator',
+            'counts.weights_squared', 'counts.numerators_squared', 'counts.products',
+            'counts.denominators_squared', 'counts.clusters'
         ) }} / greatest(1, coalesce(spread.dispersion, 1)) as size,
         {{ effective_size(
-            'pooled.numerator', 'pooled.denominator', 'pooled.weights_squared',
-            'pooled.numerators_squared', 'pooled.products', 'pooled.denominators_squared',
-            'pooled.clusters'
+            'pooled.observations', 'pooled.numerator', 'pooled.denominator',
+            'pooled.weights_squared', 'pooled.numerators_squared', 'pooled.products',
+            'pooled.denominators_squared', 'pooled.clusters'
         ) }} / greatest(1, coalesce(spread.dispersion, 1)) as size_before,
         levels.z,
     from counts

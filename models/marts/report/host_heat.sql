@@ -78,9 +78,9 @@ final as (
         sum(named.network_requests) as network_requests,
         sum(named.http_429_requests) as http_429_requests,
         sum(named.errors) as errors,
-        100.0 * sum(named.http_429_requests) / nullif(sum(named.network_requests), 0)
+        {{ percentage('sum(named.http_429_requests)', 'sum(named.network_requests)') }}
             as http_429_pct,
-        100.0 * sum(named.errors) / nullif(sum(named.network_requests), 0) as error_pct,
+        {{ percentage('sum(named.errors)', 'sum(named.network_requests)') }} as error_pct,
     from named
     cross join sized
     group by all

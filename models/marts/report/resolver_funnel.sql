@@ -71,7 +71,7 @@ final as (
         artifacts_found,
         artifacts_tried - artifacts_found as artifacts_not_found,
         attempts,
-        100.0 * artifacts_found / artifacts_tried as found_pct,
+        {{ percentage('artifacts_found', 'artifacts_tried') }} as found_pct,
     from counted
 
 )

@@ -33,7 +33,8 @@ final as (
         above_ms,
         up_to_ms,
         artifacts,
-        100.0 * artifacts / nullif(sum(artifacts) over (partition by is_this_run), 0) as share_pct,
+        {{ percentage('artifacts', 'sum(artifacts) over (partition by is_this_run)') }}
+            as share_pct,
     from sided
 
 )

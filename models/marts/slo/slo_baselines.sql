@@ -26,7 +26,7 @@ final as (
         count(*) filter (status = 'no_data') as observations_without_data,
         count(*) filter (status = 'fail') as observations_failing,
         count(distinct observations.run_id) filter (status = 'fail') as runs_failing,
-        100.0 * count(*) filter (status = 'fail') / nullif(count(observations.value), 0)
+        {{ percentage("count(*) filter (status = 'fail')", 'count(observations.value)') }}
             as failing_pct,
         min(observations.value) as lowest,
         quantile_disc(observations.value, 0.05) as p5,

@@ -150,7 +150,7 @@ final as (
         allowed.slices_no_data,
         allowed.slices_too_few,
         allowed.slices_allowed,
-        100.0 * allowed.slices_bad / nullif(allowed.slices_judged, 0) as slices_bad_pct,
+        {{ percentage('allowed.slices_bad', 'allowed.slices_judged') }} as slices_bad_pct,
         1 - allowed.slices_bad / nullif(allowed.slices_allowed, 0) as budget_remaining_ratio,
         -- the first bad slice that the budget had no room for
         allowed.bad_hours[(floor(allowed.slices_allowed) + 1)::bigint] as ran_out_at,

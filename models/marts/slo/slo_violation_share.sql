@@ -37,7 +37,7 @@ final as (
         sum(judged.length_s) as judged_s,
         coalesce(sum(judged.length_s) filter (judged.has_failed), 0 * sum(judged.length_s))
             as failing_s,
-        100 * failing_s / nullif(judged_s, 0) as violation_pct,
+        {{ percentage('failing_s', 'judged_s') }} as violation_pct,
     from targets
     left join judged
         on
