@@ -1,51 +1,65 @@
-"""Checks of what the recorders of a file say about themselves."""
+"""Checks of what the recorders of a file say about themselves, as the models judge it.
+
+DuckDB reads the file here: see `exporter.examine` for why nothing else may in this process.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
-from exporter.checks_time import named
-from exporter.examined import Examined, Table
-from exporter.findings import Finding, good, plural
-from recorder.privacy import Privacy
-from recorder.schema import STATUS_TABLE
+import duckdb
 
-#: Share of a run's time that its own threads spend in recorder calls: the guide's criterion for
-#: the pilot, and what a healthy recorder stays below.
-OVERHEAD_BAD: Final = 0.05
-OVERHEAD_GOOD: Final = 0.01
-#: Shorter runs are mostly the opening of the file, in seconds.
-SHORTEST_S: Final = 10.0
-#: Share of events whose loss falsifies figures.
-DROPPED_BAD: Final = 0.01
+from exporter.checks_time import named
+from exporter.errors import TelemetryError, one_line
+from exporter.findings import STATUSES, Finding, good, plural
+from exporter.raw_sql import ENGINE_ERRORS
+from exporter.rejections import over_file
+from exporter.results import Row, rows
+from recorder.privacy import Privacy
+
+_MODEL: Final = "recorder_verdicts"
 _ERROR_LENGTH: Final = 120
 _NO_RECORDER: Final = "no recorder_status: the file was not written by our recorder"
 
 
-def check_recorder(file: Examined) -> Iterator[Finding]:
-    """Find events that recorders dropped, and values that they could not store."""
-    table = file.real(STATUS_TABLE)
-    if table is None:
-        yield Finding(
-            "recorder",
-            "unknown",
-            f"{_NO_RECORDER}, so nothing says whether events were lost",
-            "compare the crawler's own log with the number of rows, or use the recorder",
-        )
+def check_recorders(path: str, project: Path | None) -> Iterator[Finding]:
+    """Judge what recording cost and lost, run by run, by the models over the file."""
+    try:
+        runs = over_file(path, project, [_MODEL], _ask)
+    except (TelemetryError, *ENGINE_ERRORS) as error:
+        for check in ("recorder", "overhead"):
+            yield Finding(check, "unknown", one_line(error), "see what summary --db FILE says")
         return
-    sums = (f"total({_number(table, name)})" for name in ("events", "dropped", "damaged_values"))
-    writers, events, dropped, damaged = file.ask(
-        f"select count(*), {', '.join(sums)} from {table.quoted}"
-    )[0]
-    error = _first_error(file, table)
+    yield from _losses(runs)
+    yield _overhead(runs)
+
+
+def _ask(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+    return rows(connection, f"select * from lake.marts.{_MODEL} order by run_id")
+
+
+def _losses(runs: list[Row]) -> Iterator[Finding]:
+    """Tell events that recorders dropped, and values that they could not store."""
+    if not runs:
+        why = f"{_NO_RECORDER}, so nothing says whether events were lost"
+        remedy = "compare the crawler's own log with the number of rows, or use the recorder"
+        yield Finding("recorder", "unknown", why, remedy)
+        return
+    writers, events, dropped, damaged = (
+        sum(run[name] or 0 for run in runs)
+        for name in ("writers", "events", "events_dropped", "values_damaged")
+    )
+    status = min((run["loss_status"] for run in runs), key=STATUSES.index)
+    error = next((run["first_error"] for run in runs if run["first_error"]), None)
+    error = error and Privacy().text(str(error)[:_ERROR_LENGTH])
     said = f"; first error: {error}" if error else ""
     if dropped:
         yield Finding(
             "recorder",
-            "bad" if dropped > DROPPED_BAD * max(events, 1) else "warning",
-            f"{dropped:,.0f} of {events:,.0f} events were dropped by {plural(writers, 'writer')}"
-            f"{said}",
+            status,
+            f"{dropped:,} of {events:,} events were dropped by {plural(writers, 'writer')}{said}",
             "make room, end what locks the file, and give the crawler's user the right to write; "
             "figures of those runs lack the dropped events",
         )
@@ -53,65 +67,48 @@ def check_recorder(file: Examined) -> Iterator[Finding]:
         yield Finding(
             "recorder",
             "warning",
-            f"{damaged:,.0f} values fitted no column and are NULL{said}",
+            f"{damaged:,} values fitted no column and are NULL{said}",
             "the crawler's log names each column once: 'telemetry value cannot be stored'",
         )
     if error and not dropped and not damaged:
         yield Finding(
             "recorder",
-            "warning",
+            status,
             f"nothing was lost, but a writer met an error: {error}",
             "look for its cause before events are lost",
         )
-    if not (dropped or damaged or error):
-        yield good("recorder", f"{events:,.0f} events of {plural(writers, 'writer')}, none dropped")
-
-
-def _first_error(file: Examined, table: Table) -> str:
-    column = table.column("first_error")
-    found = file.ask(f"select {column} from {table.quoted} where {column} <> '' limit 1")
-    return Privacy().text(str(found[0][0])[:_ERROR_LENGTH]) if found else ""
-
-
-def check_overhead(file: Examined) -> Iterator[Finding]:
-    """Compare the time that calls of the recorder took with how long its runs were."""
-    table = file.real(STATUS_TABLE)
-    rows = []
-    if table is not None:
-        start, end, call = (_number(table, name) for name in ("started_at", "updated_at", "call_s"))
-        rows = file.ask(
-            f"select {table.column('run_id')} as run, total({call}), total({end} - {start}) "
-            f"from {table.quoted} where {call} is not null and {end} > {start} group by 1"
+    if status == "good":
+        yield good("recorder", f"{events:,} events of {plural(writers, 'writer')}, none dropped")
+    elif status == "unknown" and not (dropped or damaged or error):
+        mute = [run["run_id"] for run in runs if run["loss_status"] == status]
+        why = (
+            f"what was lost of {plural(len(mute), 'run')} is not recorded, such as {named(mute[0])}"
         )
-    longest = max((length for _, _, length in rows), default=0.0)
-    if longest < SHORTEST_S:
+        yield Finding("recorder", "unknown", why, "record with this version of the recorder")
+
+
+def _overhead(runs: list[Row]) -> Finding:
+    """Tell the run of which recording took the largest share."""
+    measured = [run for run in runs if run["overhead_pct"] is not None]
+    if not measured:
+        lengths = [run["recorded_s"] for run in runs if run["recorded_s"] is not None]
         why = (
             f"{_NO_RECORDER}, which measures itself"
-            if table is None
-            else f"no run recorded for {SHORTEST_S:g} s or more (the longest: {longest:.1f} s)"
+            if not runs
+            else f"no run recorded for long enough (the longest: {max(lengths, default=0):.1f} s)"
         )
-        yield Finding("overhead", "unknown", why, "record a crawl of some minutes, and ask again")
-        return
-    share, run = max(
-        (call / length, str(run)) for run, call, length in rows if length >= SHORTEST_S
-    )
+        return Finding("overhead", "unknown", why, "record a crawl of some minutes, and ask again")
+    worst = max(measured, key=lambda run: (run["overhead_pct"], run["run_id"]))
     found = (
-        f"recorder calls take {share:.2%} of run {named(run)}, the most of all runs; the guide "
-        f"wants under {OVERHEAD_BAD:.0%}"
+        f"recording takes {worst['overhead_pct']:.2f} % of run {named(worst['run_id'])}, the most "
+        f"of all runs: {worst['call_pct']:.2f} % in calls, {worst['writer_pct']:.2f} % of "
+        f"processor time in the writer; the limit is {worst['overhead_limit_pct']:g} %"
     )
-    if share < OVERHEAD_GOOD:
-        yield good("overhead", found)
-    else:
-        yield Finding(
-            "overhead",
-            "bad" if share >= OVERHEAD_BAD else "warning",
-            found,
-            "sample cache hits (DOCSTOKG_TELEMETRY_SAMPLE_CACHE_HITS=0.1), and leave JSONL and "
-            "CSV out",
-        )
-
-
-def _number(table: Table, name: str) -> str:
-    """Return a column where it holds a number; NULL where it does not, or is missing."""
-    column = table.column(name)
-    return f"iif(typeof({column}) in ('integer', 'real'), {column}, null)"
+    if worst["overhead_status"] == "good":
+        return good("overhead", found)
+    return Finding(
+        "overhead",
+        worst["overhead_status"],
+        found,
+        "sample cache hits (DOCSTOKG_TELEMETRY_SAMPLE_CACHE_HITS=0.1), and leave JSONL and CSV out",
+    )

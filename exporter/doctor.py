@@ -80,6 +80,7 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
     from exporter import archived, checks_machine, checks_warehouse, warehouse
     from exporter.checks_archive import check_archived_runs, check_archives
     from exporter.checks_loaded import check_loaded
+    from exporter.checks_recorder import check_recorders
     from exporter.sources import Skipped, expand
 
     found, missing = expand(names)
@@ -109,6 +110,7 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
                 step(path, number, len(paths))
                 findings = _examine(examiner, path, Path(aside) / str(number), deep)
                 if findings[0].status == "good":
+                    findings += check_recorders(path, project)
                     findings += check_loaded(store, path, deep)
                     findings += check_archived_runs(connection, path, sorted(archives), deep)
                 reports.append(Report(path, [_about([path], found) for found in findings]))

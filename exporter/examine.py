@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, Final
 
-from exporter import checks_file, checks_privacy, checks_recorder, checks_tables, checks_time
+from exporter import checks_file, checks_privacy, checks_tables, checks_time
 from exporter.errors import one_line
 from exporter.examined import Examined, TooLong
 from exporter.findings import Finding
@@ -35,8 +35,6 @@ CHECKS: Final[dict[str, Check]] = {
     "times": checks_time.check_times,
     "order": checks_time.check_order,
     "runs": checks_time.check_runs,
-    "recorder": checks_recorder.check_recorder,
-    "overhead": checks_recorder.check_overhead,
     "privacy": checks_privacy.check_privacy,
 }
 

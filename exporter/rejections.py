@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import duckdb
 
@@ -15,6 +16,7 @@ from exporter.raw_schema import TABLES
 from exporter.raw_sql import ENGINE_ERRORS
 
 _MODEL: Final = "stg_rejected_rows"
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,28 @@ def rejected_in_file(path: str, project: Path | None) -> Rejected:
     """Count by the models' own rule over the file, nothing loaded.
 
     Raises:
-        TelemetryError: the models do not compile.
+        TelemetryError: the models do not compile, or the file cannot be read.
+        duckdb.Error: the file cannot be read.
+    """
+    return over_file(path, project, [_MODEL], _counted)
+
+
+def over_file(
+    path: str,
+    project: Path | None,
+    wanted: Sequence[str],
+    ask: Callable[[duckdb.DuckDBPyConnection], Answer],
+) -> Answer:
+    """Ask models over a whole file, nothing loaded.
+
+    Args:
+        path: the file.
+        project: the analyst's own copy of the dbt project.
+        wanted: names of the models that are built.
+        ask: what to ask them.
+
+    Raises:
+        TelemetryError: the models do not compile, or the file cannot be read.
         duckdb.Error: the file cannot be read.
     """
     from exporter import direct
@@ -72,8 +95,8 @@ def rejected_in_file(path: str, project: Path | None) -> Rejected:
         for typed in (True, False):
             raw_views(connection, probe.sources[0], typed)
             try:
-                models.build(connection, [_MODEL])
-                return _counted(connection)
+                models.build(connection, wanted)
+                return ask(connection)
             except ENGINE_ERRORS:
                 # a value of another type than its column's: value by value, then
                 if not typed:

@@ -881,7 +881,12 @@ bounded as (
         limits.highest,
         limits.direction,
         wanted.base * limits.factor as value_wanted,
-        least(limits.highest, greatest(limits.lowest, value_wanted)) as value_bounded,
+        -- NULL stays NULL, which greatest() alone would make the lowest
+        if(
+            value_wanted is null,
+            null,
+            least(limits.highest, greatest(limits.lowest, value_wanted))
+        ) as value_bounded,
         if(limits.unit = 'requests/s', round(value_bounded, 2), ceil(value_bounded))
             as value_rounded,
     from wanted

@@ -17,9 +17,10 @@ final as (
         writer,
         {{ utc_timestamp('started_seconds') }} as started_at,
         {{ utc_timestamp('updated_seconds') }} as updated_at,
-        greatest(events, 0) as events,
-        greatest(dropped, 0) as events_dropped,
-        greatest(damaged_values, 0) as values_damaged,
+        -- not greatest() alone, which is 0 for NULL
+        if(events is null, null, greatest(events, 0)) as events,
+        if(dropped is null, null, greatest(dropped, 0)) as events_dropped,
+        if(damaged_values is null, null, greatest(damaged_values, 0)) as values_damaged,
         if(call_s >= 0, call_s, null) as call_s,
         if(writer_cpu_s >= 0, writer_cpu_s, null) as writer_cpu_s,
         {{ non_blank('first_error') }} as first_error,

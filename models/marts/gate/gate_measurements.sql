@@ -6,7 +6,7 @@ with runs as (
 
 recorders as (
 
-    select * from {{ ref('recorder_health') }}
+    select * from {{ ref('recorder_verdicts') }}
 
 ),
 
@@ -39,14 +39,10 @@ recorded as (
         recorders.values_damaged,
         recorders.first_error,
         recorders.events_dropped + recorders.values_damaged is not null as says_what_was_lost,
-        100 * recorders.call_s / recorders.recorded_s as call_pct,
-        100 * recorders.writer_cpu_s / recorders.recorded_s as writer_pct,
-        if(
-            recorders.recorded_s >= {{ var('overhead_run_s_min') }},
-            call_pct + writer_pct,
-            null
-        ) as overhead_pct,
-        recorders.recorded_s < {{ var('overhead_run_s_min') }} as is_short,
+        recorders.call_pct,
+        recorders.writer_pct,
+        recorders.overhead_pct,
+        recorders.is_short,
     from runs
     left join recorders on runs.run_id = recorders.run_id
 
