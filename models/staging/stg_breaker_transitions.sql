@@ -14,7 +14,7 @@ final as (
         id as transition_id,
         seconds as ts,
         {{ utc_timestamp('seconds') }} as occurred_at,
-        {{ non_blank('host') }} as host,
+        {{ host_name('host') }} as host,
         {{ lower_word('scope') }} as scope,
         {{ breaker_state('old_state') }} as old_state,
         {{ breaker_state('new_state') }} as new_state,

@@ -19,7 +19,7 @@ final as (
         coalesce({{ non_blank('artifact_id') }}, {{ non_blank('work_id') }}) as artifact_key,
         {{ non_blank('tier') }} as tier,
         {{ resolver_name('source', 'resolver_name', 'metadata') }} as resolver,
-        {{ non_blank('host') }} as host,
+        {{ host_name('host') }} as host,
         {{ lower_word('outcome') }} as outcome,
         {{ non_blank('reason') }} as reason,
         status,

@@ -14,7 +14,7 @@ final as (
         id as event_id,
         seconds as ts,
         {{ utc_timestamp('seconds') }} as occurred_at,
-        {{ non_blank('host') }} as host,
+        {{ host_name('host') }} as host,
         {{ lower_word('role') }} as role,
         {{ lower_word('action') }} as action,
         delay_ms,

@@ -127,7 +127,7 @@ subjects as (
         concat_ws(' ', slo, scope, subject) as seed_row,
         'subject' as cell,
         subject as value,
-        rtrim(lower(trim(subject)), '.') as wanted,
+        {{ host_name('subject') }} as wanted,
     from {{ ref('slo_targets') }}
     where scope = 'run_host'
 

@@ -135,7 +135,8 @@ _EDGE_TIMES: tuple[Value, ...] = (
     946_684_800, 4_133_980_799, 946_684_800_000, 4_133_980_799_999, "1999-12-31T23:30:00-01:00",
     "2000-01-01T00:00:00Z", "2100-12-31T23:59:59Z", f" {START_S}.5 ", 946_684_800 * 10**9,
     4_133_980_799 * 10**6, "2025-11-23t01:02:03,25z", "2025-11-23 01:02:60 UTC",
-    "20251123T010203+01", "2025-11-23T24:00", "2025-11-23T01:02:03.123456789-00:00", "\t2025-11-23 01:02:03,123\v",
+    "20251123T010203+01", "2025-11-23T24:00", "2025-11-23T01:02:03.123456789-00:00",
+    "\t2025-11-23 01:02:03,123\v",
 )  # fmt: skip
 _DIRTY_TEXT: tuple[Value, ...] = (*_ALIEN, "", "x'; drop table downloads; --", "ünï", 5, "5")
 _DIRTY_COUNTS: tuple[Value, ...] = (
@@ -164,6 +165,7 @@ _NUMBERS = ("retry_after_s", "rate_delay_ms", "sample_weight", "elapsed_ms", "de
             "max_delay_ms", "reset_timeout_s", "yield_pct", "ttfp_p50_ms", "ttfp_p95_ms",
             "cache_hit_pct", "rate_delay_p95_ms", "http_429_ratio", "dedupe_saved_mb")  # fmt: skip
 _WORDS_ODD = {
+    "host": ("A.Example.", " b.example", "WEB.archive.org", "c.example:443", "."),
     "role": ("mEtAdAtA", "bot"),
     "outcome": ("SUCCESS\n", "succeeded"),
     "dedupe_action": ("HARDLINK", "Copy", "symlink"),

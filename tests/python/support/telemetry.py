@@ -16,6 +16,7 @@ from .values import (
     decode,
     filled,
     flag,
+    host,
     integer,
     real,
     resolver_in,
@@ -32,21 +33,21 @@ NO_TIME = "no usable time"
 # What each field is. Durations, delays and weights may have a fraction; the rest are counts.
 FIELDS: dict[str, dict[str, Callable[[Value], Clean]]] = {
     "http_events": {
-        "host": text, "role": word, "method": text, "status": integer, "url_hash": text,
+        "host": host, "role": word, "method": text, "status": integer, "url_hash": text,
         "from_cache": flag, "revalidated": flag, "stale": flag, "retry_count": integer,
         "retry_after_s": real, "rate_delay_ms": real, "sample_weight": real,
         "breaker_state": state, "breaker_recorded": word, "elapsed_ms": real, "error": text,
     },
     "rate_events": {
-        "host": text, "role": word, "action": word, "delay_ms": real, "max_delay_ms": real,
+        "host": host, "role": word, "action": word, "delay_ms": real, "max_delay_ms": real,
     },
     "breaker_transitions": {
-        "host": text, "scope": word, "old_state": state, "new_state": state,
+        "host": host, "scope": word, "old_state": state, "new_state": state,
         "reset_timeout_s": real, "details": text,
     },
     "fallback_attempts": {
         "work_id": text, "artifact_id": text, "tier": text, "source": text, "resolver_name": text,
-        "host": text, "outcome": word, "reason": text, "status": integer, "elapsed_ms": real,
+        "host": host, "outcome": word, "reason": text, "status": integer, "elapsed_ms": real,
         "metadata": text,
     },
     "downloads": {

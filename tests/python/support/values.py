@@ -68,6 +68,11 @@ def word(value: Value) -> str | None:
     return found.strip(WHITESPACE).lower() if found is not None else None
 
 
+def host(value: Value) -> str | None:
+    """Return a host's name in lower case, without final dots."""
+    return (word(value) or "").rstrip(".") or None
+
+
 def state(value: Value) -> str | None:
     """Return a breaker state: ``closed``, ``open`` or ``half_open``; None for any other text."""
     found = word(value) or ""
