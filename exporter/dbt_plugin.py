@@ -17,7 +17,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt_common.exceptions import DbtRuntimeError
 
-from exporter import touched, warehouse
+from exporter import housekeeping, touched, warehouse
 from exporter.errors import TelemetryError
 from exporter.loader import LoadReport, load
 from exporter.lock import Lock
@@ -146,10 +146,18 @@ def _plant(
 
 
 def _touch(cursor: duckdb.DuckDBPyConnection, version: str) -> None:
-    """Name the runs whose marts are out of date: all of them when other models built them."""
+    """Name the runs whose marts are out of date, and what has to be built anew: where models or
+    seeds have changed, their columns may be others too.
+    """
     published = warehouse.last_publication(cursor)
-    is_same = published is not None and published.models_version == version
-    touched.touch(cursor, published.load_id if published is not None and is_same else -1)
+    before = published.models_version.split("-") if published is not None else ["", ""]
+    changed = [
+        kind
+        for kind, old, new in zip(("model", "seed"), before, version.split("-"), strict=True)
+        if old != new
+    ]
+    after = published.load_id if published is not None and not changed else -1
+    touched.touch(cursor, after, changed)
 
 
 def _publish(
@@ -181,8 +189,12 @@ def _publish(
         names = ", ".join(name.split(".")[2] for name in missing[:3])
         current.say(f"not published: {len(missing)} nodes were not built ({names}): run dbt build")
         return
-    warehouse.publish(cursor, version)
-    warehouse.clean_up(cursor)
+    relations = {(node["schema"], node["name"]) for node in needed}
+    schemas = {schema for schema, _ in relations}
+    if before is not None and not same_models:
+        housekeeping.drop_stale(cursor, schemas.union(before.schemas), relations)
+    warehouse.publish(cursor, version, sorted(schemas))
+    housekeeping.clean_up(cursor)
     current.published = True
 
 

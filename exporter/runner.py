@@ -173,10 +173,7 @@ def _build(
 
     dbt_plugin.current = dbt_plugin.Invocation(say=say, report=outcome.report)
     arguments = ["build", "--exclude-resource-type", "unit_test", "--no-write-json"]
-    if changed.models:
-        # rows of a run that the new models no longer have must go too
-        arguments += ["--full-refresh"]
-    elif not changed.seeds:
+    if not (changed.models or changed.seeds):
         # views and seeds are as they were: making them again would only add snapshots, and what
         # is promised of seeds held when they were published
         arguments += ["--select", "config.materialized:incremental", "resource_type:test"]

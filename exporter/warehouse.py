@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,8 @@ from exporter.paths import catalog, data_path, extension_path, extensions, wareh
 from exporter.raw_sql import literal
 from exporter.warehouse_schema import FORMAT, ensure_schema, newer
 
-#: Seconds an old snapshot and its files stay after a newer one is published, for readers on it.
-KEEP_SNAPSHOTS_S = 600
 #: Rows that DuckDB gives to one thread at a time; a table of fewer is read by one anyway.
 _ROW_GROUP = 122_880
-#: Sizes at which data files of one tier end, and how many of one tier are merged into one.
-_TIER_BYTES = (1 << 20, 1 << 24, 1 << 28)
-_TIER_FILES = (4, 16, 16)
-
 #: The author of the commits that publish; the last one in the catalog is what readers attach at.
 _PUBLISHER = "docstokg-telemetry publish"
 _LAST_PUBLICATION = (
@@ -48,6 +41,7 @@ class Publication:
         models_version: digest of the models, macros and seeds that built the marts.
         format: of the warehouse, as the release knew it that published.
         release: which that was.
+        schemas: those that hold models and seeds.
     """
 
     snapshot_id: int
@@ -55,6 +49,7 @@ class Publication:
     models_version: str
     format: int = 1
     release: str = "0.1.0"
+    schemas: Sequence[str] = ("diagnosis", "intermediate", "marts", "staging", "telemetry")
 
 
 def configure(connection: duckdb.DuckDBPyConnection, chosen: Sequence[str] | None = None) -> None:
@@ -107,7 +102,7 @@ def models_version(project: Path) -> str:
     code = [project / "dbt_project.yml"]
     for folder in ("models", "macros"):
         code += [f for f in (project / folder).rglob("*") if f.suffix in (".sql", ".yml")]
-    seeds = list((project / "seeds").rglob("*.csv"))
+    seeds = [f for f in (project / "seeds").rglob("*") if f.suffix in (".csv", ".yml")]
     return f"{_digest(project, code)}-{_digest(project, seeds)}"
 
 
@@ -175,7 +170,7 @@ def _publication(row: tuple[Any, ...] | None) -> Publication | None:
     if row is None:
         return None
     said = json.loads(row[1])
-    told = {field: said[field] for field in ("format", "release") if field in said}
+    told = {name: said[name] for name in ("format", "release", "schemas") if name in said}
     return Publication(int(row[0]), said["load_id"], said["models_version"], **told)
 
 
@@ -247,11 +242,17 @@ def _attach_catalog(connection: duckdb.DuckDBPyConnection, mode: str) -> str:
     return kind
 
 
-def publish(cursor: duckdb.DuckDBPyConnection, version: str) -> Publication:
-    """Record the newest snapshot as the one readers see."""
+def publish(cursor: duckdb.DuckDBPyConnection, version: str, schemas: Sequence[str]) -> Publication:
+    """Record the newest snapshot as the one readers see.
+
+    Args:
+        cursor: a connection with the lake attached for writing, under the lock.
+        version: the digest of the models.
+        schemas: those that hold models and seeds.
+    """
     row = cursor.execute("select coalesce(max(load_id), 0) from lake.meta.loads").fetchone()
     said = {"load_id": row[0] if row else 0, "models_version": version}
-    by = {"format": FORMAT, "release": __version__}
+    by = {"format": FORMAT, "release": __version__, "schemas": list(schemas)}
     cursor.execute("begin")
     cursor.execute(
         "call ducklake_set_commit_message('lake', ?, 'results published', extra_info => ?)",
@@ -269,17 +270,6 @@ def publish(cursor: duckdb.DuckDBPyConnection, version: str) -> Publication:
     return published
 
 
-def clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float = KEEP_SNAPSHOTS_S) -> None:
-    """Bring the store down to what the data needs: few files, few snapshots, no orphans.
-
-    Args:
-        cursor: a connection with the lake attached for writing, under the lock.
-        keep_s: seconds for which replaced snapshots and files stay for the readers on them.
-    """
-    with one_thread(cursor):
-        _clean_up(cursor, keep_s)
-
-
 @contextmanager
 def one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Work with one thread within a with block: where one statement scans several SQLite tables.
@@ -294,72 +284,6 @@ def one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         yield
     finally:
         connection.execute(f"set threads = {threads[0] if threads else 1:d}")
-
-
-def _clean_up(cursor: duckdb.DuckDBPyConnection, keep_s: float) -> None:
-    published = last_publication(cursor)
-    keep = published.snapshot_id if published else -1
-    if _tables_with(cursor, "ducklake_inlined_data_tables"):  # of a lake that older versions made
-        cursor.execute("call ducklake_flush_inlined_data('lake')")
-    _merge_files(cursor)
-    for schema, table in _tables_with(cursor, "ducklake_delete_file", "f.end_snapshot is null"):
-        cursor.execute("call ducklake_rewrite_data_files('lake', ?, schema => ?)", [table, schema])
-    cutoff = f"now() - interval {literal(f'{keep_s} seconds')}"
-    old = cursor.execute(
-        f"select snapshot_id from ducklake_snapshots('lake') where snapshot_time < {cutoff} "
-        "and snapshot_id <> ? and snapshot_id <> (select max(snapshot_id) "
-        "from ducklake_snapshots('lake'))",
-        [keep],
-    ).fetchall()
-    if old:
-        versions = ", ".join(str(int(row[0])) for row in old)
-        cursor.execute(f"call ducklake_expire_snapshots('lake', versions => [{versions}])")
-    cursor.execute(f"call ducklake_cleanup_old_files('lake', older_than => {cutoff})")
-    cursor.execute(f"call ducklake_delete_orphaned_files('lake', older_than => {cutoff})")
-
-
-def _merge_files(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Merge files of about the same size where a table has many of them.
-
-    A refresh so rewrites what is small, however much is stored, and over the years a row is
-    rewritten a few times: as often as there are tiers (the log-structured merge tree's method).
-    Tables with nothing to merge are not asked: to ask each costs more than most refreshes write.
-    """
-    for (low, high), files in zip(pairwise((0, *_TIER_BYTES)), _TIER_FILES, strict=True):
-        crowded = _tables_with(
-            cursor,
-            "ducklake_data_file",
-            f"f.end_snapshot is null and f.file_size_bytes between {low:d} and {high - 1:d}",
-            files,
-        )
-        for schema, table in crowded:
-            cursor.execute(
-                "call ducklake_merge_adjacent_files('lake', ?, schema => ?, "
-                f"min_file_size => {low:d}, max_file_size => {high:d})",
-                [table, schema],
-            )
-
-
-def _tables_with(
-    cursor: duckdb.DuckDBPyConnection, what: str, where: str = "true", count: int = 1
-) -> list[tuple[str, str]]:
-    """Return schema and name of the tables of which the catalog has so many rows.
-
-    Args:
-        cursor: a connection with the lake attached.
-        what: a table of the catalog that has a table_id.
-        where: a condition on its rows, f.
-        count: fewest rows.
-    """
-    return cursor.execute(
-        "select s.schema_name, t.table_name "
-        f"from __ducklake_metadata_lake.{what} as f "
-        "join __ducklake_metadata_lake.ducklake_table as t on f.table_id = t.table_id "
-        "join __ducklake_metadata_lake.ducklake_schema as s on t.schema_id = s.schema_id "
-        "where t.end_snapshot is null and s.end_snapshot is null "
-        f"and {where} group by all having count(*) >= ? order by all",
-        [count],
-    ).fetchall()
 
 
 def say(message: str) -> None:

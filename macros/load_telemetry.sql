@@ -8,6 +8,9 @@
 -#}
 {%- macro load_telemetry() -%}
     {%- if execute and target.name != 'direct' -%}
+        {%- if flags.WHICH in ('run', 'build') -%}
+            {%- do drop_other_kinds() -%}
+        {%- endif -%}
         {%- set seeds = [] -%}
         {%- if flags.WHICH == 'run' -%}
             {%- for node in graph.nodes.values() if node.resource_type == 'seed' -%}

@@ -16,6 +16,8 @@
             {%- if node.resource_type in ('model', 'seed') and node.config.enabled -%}
                 {%- do needed.append({
                     'id': node.unique_id,
+                    'schema': node.schema,
+                    'name': node.alias,
                     'is_stored': node.resource_type == 'model'
                         and node.config.materialized == 'incremental',
                 }) -%}

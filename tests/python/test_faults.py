@@ -351,9 +351,9 @@ def test_the_store_does_not_grow_with_the_number_of_refreshes(
 import sys
 from collections import Counter
 from pathlib import Path
-import exporter.warehouse as warehouse
+import exporter.housekeeping as housekeeping
 from exporter.runner import build
-warehouse.clean_up.__defaults__ = (0.0,)  # nobody reads: nothing has to be kept for readers
+housekeeping.clean_up.__defaults__ = (0.0,)  # nobody reads: nothing has to be kept for readers
 import subprocess
 append = "import sys; sys.path.insert(0, sys.argv[3]); " \\
     "from tests.python.support.runs import record; from pathlib import Path; " \\
