@@ -12,9 +12,9 @@
 {%- macro unix_seconds(number, text) -%}
     {%- set first, end = 946684800, 4133980800 -%}
     case
-        {%- for per_second in ['1', '1e3', '1e6', '1e9'] %}
-        when {{ number }} >= {{ first }} * {{ per_second }}
-            and {{ number }} < {{ end }} * {{ per_second }}
+        {#- multiplied here: 1e9 in a stored view is read again as a DECIMAL, which overflows -#}
+        {%- for per_second in [1, 1000, 1000000, 1000000000] %}
+        when {{ number }} >= {{ first * per_second }} and {{ number }} < {{ end * per_second }}
             then {{ number }} / {{ per_second }}
         {%- endfor %}
         when {{ number }} is null
