@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S
 
+#: What a budget can be, the worst first; beyond the first two it is not known.
+STATES = ("overspent", "within", "too_few_slices", "too_few_events", "no_data")
 _BUDGETS = (
-    "select * from lake.marts.slo_budgets order by budget_remaining_ratio nulls last, "
-    "event_budget_remaining_ratio nulls last, list_position(['run', 'run_role', 'run_host'], "
-    "scope), slo, subject nulls first"
+    f"select * from lake.marts.slo_budgets order by list_position({list(STATES)}, state), "
+    "budget_remaining_ratio nulls first, list_position(['run', 'run_role', 'run_host'], scope), "
+    "slo, subject nulls first"
 )
 _KNOWN = "select distinct slo from lake.marts.slo_targets order by slo"
 _PERCENT = 100.0
@@ -62,23 +64,34 @@ class Budgets:
     latest_hour_at: datetime | None = None
 
     @property
+    def counting(self) -> list[Row]:
+        """Return the budgets of runs and of roles: those of hosts fail no run."""
+        return [row for row in self.budgets if row["scope"] != "run_host"]
+
+    @property
     def overspent(self) -> list[Row]:
         """Return the budgets that ran out."""
-        return [row for row in self.budgets if row["ran_out_at"] is not None]
+        return [row for row in self.budgets if row["state"] == "overspent"]
 
     @property
     def has_data(self) -> bool:
-        """Tell whether any hour of runs or of roles could be judged."""
-        return any(row["slices_judged"] for row in self.budgets if row["scope"] != "run_host")
+        """Tell whether any budget of runs or of roles is known."""
+        return any(is_known(row) for row in self.counting)
+
+    @property
+    def states(self) -> dict[str, int]:
+        """Return how many budgets there are of each state."""
+        found = [row["state"] for row in self.budgets]
+        return {state: found.count(state) for state in STATES}
 
     def is_good(self, strict: bool = False) -> bool:
         """Tell whether no budget of runs or of roles is overspent.
 
         Args:
-            strict: hosts that overspend, and SLOs without a judged slice, are not good either.
+            strict: only if each is within, those of hosts too.
         """
         if strict:
-            return not self.overspent and all(row["slices_judged"] for row in self.budgets)
+            return all(row["state"] == "within" for row in self.budgets)
         return all(row["scope"] == "run_host" for row in self.overspent)
 
     def as_json(self) -> Row:
@@ -90,8 +103,14 @@ class Budgets:
             "latest_hour_at": self.latest_hour_at,
             "overspent": not self.is_good(),
             "overspent_or_no_data": not self.is_good(strict=True),
+            "states": self.states,
             "budgets": self.budgets,
         }
+
+
+def is_known(row: Row) -> bool:
+    """Tell whether a budget is known to be within or overspent."""
+    return row["state"] in ("within", "overspent")
 
 
 def utc(moment: datetime) -> datetime:

@@ -190,11 +190,10 @@ def _budget(row: Row | None) -> str:
     from exporter.render_budget import left, name, spent
 
     if row is None:
-        return "Error budget: no data: no hour of this run has enough in it to be judged."
+        return "Error budget of this run's hours: not known: it has too little data for any."
     return (
-        f"Error budget of this run's hours: least is left of {name(row)}, "
-        f"{left(row['budget_remaining_ratio'])}: {spent(row)}. Of all runs: "
-        "docstokg-telemetry budget"
+        f"Error budget of this run's hours: least is left of {name(row)}, {left(row)}: "
+        f"{spent(row)}. Of all runs: docstokg-telemetry budget"
     )
 
 

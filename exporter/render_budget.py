@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from exporter.budgets import is_known
 from exporter.errors import printable
 from exporter.render import console_out, target, title
 from exporter.results import Row
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
 #: are told in a sentence of their own.
 _HOSTS_SHOWN: Final = 10
 _TOLD: Final = 5
-#: What is said where nothing was measured.
-NO_DATA: Final = "no data"
+#: What is said of a budget that is neither within nor overspent, or has no burn rate.
+UNKNOWN: Final = {
+    "too_few_slices": "too few slices", "too_few_events": "too few events", "no_data": "no data"
+}  # fmt: skip
 #: Columns that a narrow terminal does without, one step after the other; never of what it is told.
 _LEFT_OUT: Final = (
-    ("objective", "no data", "too few"), ("of events",), ("burn",), ("target",), ("judged", "bad"),
-)  # fmt: skip
+    ("may be bad", "no data", "too few"),
+    ("burn",),
+    ("target",),
+    ("counted", "bad"),
+)
 #: Columns of a text that is no terminal's: whole lines.
 _PIPE_WIDTH: Final = 1000
 
@@ -38,16 +44,13 @@ def print_budgets(found: Budgets) -> None:
     out = console_out()
     if not out.is_terminal:
         out.width = _PIPE_WIDTH
-    verdict = ("OVERSPENT", "bold red") if not found.is_good() else ("WITHIN", "bold green")
-    if not found.has_data:
-        verdict = ("NO DATA", "bold yellow")
-    out.print(Text.assemble(("Error budgets", "bold"), "  ", verdict))
+    out.print(Text.assemble(("Error budgets", "bold"), "  ", _verdict(found)))
     runs = max((row["runs"] for row in found.budgets), default=0)
-    told = f"at {moment(found.as_of)} UTC, of {runs:,} run{'' if runs == 1 else 's'}"
-    out.print(Text(told, style="dim"))
+    at = f"at {moment(found.as_of)} UTC, of {runs:,} run{'' if runs == 1 else 's'}: "
+    out.print(Text(at + tally(found), style="dim"))
     out.print(Text(f"from {printable(found.source)}", style="dim"), soft_wrap=True)
     hosts = [row for row in found.budgets if row["scope"] == "run_host"]
-    spending = [row for row in hosts if row["slices_bad"]][:_HOSTS_SHOWN]
+    spending = spending_hosts(found)[:_HOSTS_SHOWN]
     shown = [row for row in found.budgets if row["scope"] != "run_host" or row in spending]
     table, missing = _table(shown, out)
     out.print(table)
@@ -59,6 +62,37 @@ def print_budgets(found: Budgets) -> None:
         out.print(Text(rest, style="dim"))
     for line in closing(found):
         out.print(Text(line), soft_wrap=True)
+
+
+def _verdict(found: Budgets) -> tuple[str, str]:
+    """Return what the heading says, and its style."""
+    if not found.is_good():
+        return "OVERSPENT", "bold red"
+    if found.overspent:
+        return "OVERSPENT BY HOSTS", "bold yellow"
+    if found.has_data:
+        return "WITHIN", "bold green"
+    states = {row["state"] for row in found.counting}
+    return ("NO DATA" if states <= {"no_data"} else "TOO LITTLE DATA"), "bold yellow"
+
+
+def tally(found: Budgets) -> str:
+    """Say how many budgets there are of each state: in `budget` and in the report alike."""
+    states = found.states
+    few = states["too_few_slices"] + states["too_few_events"]
+    told = f"{states['overspent']:,} of {len(found.budgets):,} budgets overspent"
+    told += f", {states['within']:,} within"
+    told += f", {few:,} with too little data" if few else ""
+    return told + (f", {states['no_data']:,} without data" if states["no_data"] else "")
+
+
+def spending_hosts(found: Budgets) -> list[Row]:
+    """Return the budgets of hosts that have spent something, the worst first."""
+    return [
+        row
+        for row in found.budgets
+        if row["scope"] == "run_host" and (row["slices_bad"] or row["events_bad"])
+    ]
 
 
 def _table(shown: Sequence[Row], out: Console) -> tuple[Table, list[str]]:
@@ -93,32 +127,49 @@ def _cells(row: Row) -> dict[str, Text]:
     from rich.text import Text
 
     scope = " ".join(filter(None, (row["scope"].removeprefix("run_"), row["subject"])))
-    ratio, events = row["budget_remaining_ratio"], row["event_budget_remaining_ratio"]
-    style = "yellow" if ratio is None else "green" if row["ran_out_at"] is None else "bold red"
+    style = {"overspent": "bold red", "within": "green"}.get(row["state"], "yellow")
+    counted, bad, _ = counts(row)
     cells = {
         "SLO": title(row["slo"]),
         "scope": printable(scope),
         "target": target(row),
-        "objective": f"{row['objective_pct']:g} %/{row['window_days']:g} d",
-        "judged": f"{row['slices_judged']:,}",
-        "bad": f"{row['slices_bad']:,}",
+        "may be bad": f"{row['allowed_pct']:.5g} %/{row['window_days']:g} d",
+        "counted": f"{_number(counted)} {_things(row)}",
+        "bad": _number(bad),
         "no data": f"{row['slices_no_data']:,}",
         "too few": f"{row['slices_too_few']:,}",
-        "budget left": left(ratio),
-        # an SLI that is no ratio has no budget of events
-        "of events": "" if row["valid_events"] is None else left(events),
+        "budget left": left(row),
     }
     for rate in row["burn_rates"]:
-        told = NO_DATA if rate["burn_rate"] is None else f"{rate['burn_rate']:,.3g}×"
+        told = "–" if rate["burn_rate"] is None else f"{rate['burn_rate']:,.3g}×"
         cells[f"burn {rate['window_hours']}h"] = told
     cells["ran out (UTC)"] = "" if row["ran_out_at"] is None else moment(row["ran_out_at"])
     styles = {"budget left": style}
     return {column: Text(text, style=styles.get(column, "")) for column, text in cells.items()}
 
 
-def left(ratio: float | None) -> str:
-    """Return what is left of a budget: percent of it; below zero it is overspent."""
-    return NO_DATA if ratio is None else f"{100 * ratio:,.0f} %"
+def left(row: Row) -> str:
+    """Return what is left of a budget: percent of it, below zero overspent; or why not known."""
+    ratio = row["budget_remaining_ratio"]
+    if ratio is None:
+        return UNKNOWN.get(row["state"], "overspent")  # nothing may be bad, and something is
+    return f"{100 * ratio:,.0f} %"
+
+
+def counts(row: Row) -> tuple[float, float, float]:
+    """Return how much a budget counted, how much of it is bad, and how much may be."""
+    if row["counted_in"] == "events":
+        return row["valid_events"] or 0, row["events_bad"] or 0, row["events_allowed"] or 0
+    return row["slices_judged"], row["slices_bad"], row["slices_allowed"]
+
+
+def _things(row: Row) -> str:
+    """Return what a budget is counted in, as people say it."""
+    return str(row["sample"]).replace("_", " ") if row["counted_in"] == "events" else "hours"
+
+
+def _number(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 100 or amount == int(amount) else f"{amount:,.3g}"
 
 
 def moment(at: datetime) -> str:
@@ -127,37 +178,56 @@ def moment(at: datetime) -> str:
 
 
 def closing(found: Budgets) -> list[str]:
-    """Say in words which budget ran out and when, or how much is left, and what has no data."""
-    counting = [row for row in found.budgets if row["scope"] != "run_host"]
-    out = [row for row in counting if row["ran_out_at"] is not None]
+    """Say in words which budget ran out and when, or how much is left, and what is not known."""
+    counting = found.counting
+    out = [row for row in counting if row["state"] == "overspent"]
     lines = [_ran_out(row) for row in out[:_TOLD]]
     if len(out) > _TOLD:
         lines.append(f"{len(out) - _TOLD} more budgets ran out.")
-    judged = [row for row in counting if row["slices_judged"]]
+    known = [row for row in counting if is_known(row)]
     if found.latest_hour_at is not None:
         end = found.latest_hour_at + timedelta(hours=1)
         lines.append(
             "No run lies in the window. The nearest hour that anything was recorded in is "
             f"{moment(found.latest_hour_at)} UTC: ask for then with --as-of {end:%Y-%m-%dT%H:%M}"
         )
-    elif not judged:
+    elif not known:
         lines.append(
-            "No hour could be judged: no data is no good news. See docstokg-telemetry runs"
+            "No budget of runs or roles is known: no data is no good news. "
+            "See docstokg-telemetry runs"
         )
     elif not out:
-        ratio = left(judged[0]["budget_remaining_ratio"])
         lines.append(
-            f"No budget ran out. The least is left of {name(judged[0])}, {ratio}: "
-            f"{spent(judged[0])}."
+            f"No budget of runs or roles ran out. The least is left of {name(known[0])}, "
+            f"{left(known[0])}: {spent(known[0])}."
         )
     hosts = [row for row in found.overspent if row["scope"] == "run_host"]
     if hosts:
         what = "budget of a host" if len(hosts) == 1 else "budgets of hosts"
         lines.append(f"{len(hosts):,} {what} ran out; worst {name(hosts[0])}: {spent(hosts[0])}.")
-    missing = [name(row) for row in counting if not row["slices_judged"]]
-    if missing and judged:
+    if found.latest_hour_at is None:
+        lines += _not_known(counting)
+    return lines
+
+
+def _not_known(counting: Sequence[Row]) -> list[str]:
+    """Say which budgets have too little data, and which none."""
+    few = [row for row in counting if row["state"] in ("too_few_slices", "too_few_events")]
+    missing = [name(row) for row in counting if row["state"] == "no_data"]
+    lines = []
+    if few:
+        told = ", ".join(f"{name(row)} ({needs(row)})" for row in few)
+        lines.append(f"Too little data for a budget of {told}: neither within nor overspent.")
+    if missing:
         lines.append(f"No data on {', '.join(missing)}: nothing there is known to be good.")
     return lines
+
+
+def needs(row: Row) -> str:
+    """Say how much of what a budget needs was measured."""
+    needed = row["smallest_sample"] if row["counted_in"] == "events" else row["slices_needed"] or 1
+    judged = "" if row["counted_in"] == "events" else "judged "
+    return f"{_number(counts(row)[0])} of {_number(needed)} {judged}{_things(row)}"
 
 
 def name(row: Row) -> str:
@@ -171,8 +241,8 @@ def _ran_out(row: Row) -> str:
 
 
 def spent(row: Row) -> str:
-    """Say how many hours missed the target, and how many may."""
-    return (
-        f"{row['slices_bad']:,} of {row['slices_judged']:,} judged hours missed the target, "
-        f"where {row['slices_allowed']:,.3g} may"
-    )
+    """Say how much is bad of what the budget is counted in, and how much may be."""
+    counted, bad, allowed = map(_number, counts(row))
+    if row["counted_in"] == "events":
+        return f"{bad} of {counted} {_things(row)} bad, where {allowed} may be"
+    return f"{bad} of {counted} judged hours missed the target, where {allowed} may"

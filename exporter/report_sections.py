@@ -8,9 +8,10 @@ from typing import Final
 from exporter import report_causes as causes
 from exporter import report_charts as charts
 from exporter import report_charts_time as over_time
+from exporter.budgets import is_known
 from exporter.errors import printable
 from exporter.render import target
-from exporter.render_budget import left, moment
+from exporter.render_budget import left, moment, needs, spending_hosts, spent, tally
 from exporter.report_data import Report
 from exporter.report_parts import NO_TABLE, TABLE_ROWS, Figure, Section, Table
 from exporter.report_words import (
@@ -38,48 +39,38 @@ def sections(report: Report) -> list[Section]:
 
 
 def _budgets(report: Report) -> Section:
-    found = report.budgets.budgets
-    hosts = [b for b in found if b["scope"] == "run_host" and b["slices_bad"]][:_BUDGET_HOSTS]
-    shown = [b for b in found if b["scope"] != "run_host"] + hosts
-    judged = [b for b in shown if b["budget_remaining_ratio"] is not None]
+    found = report.budgets
+    shown = found.counting + spending_hosts(found)[:_BUDGET_HOSTS]
+    known = [b for b in shown if b["budget_remaining_ratio"] is not None]
     note = (
-        "Each hour of a run is judged by its own events; the budget is the share of judged hours "
-        "that may miss the target within the window."
+        "The budget of a ratio is counted in events: so many of the window may be bad. That of any "
+        "other SLI is counted in hours, each judged by its own events; it is told once so many "
+        "were judged that one may miss the target."
     )
     table = Table(
-        ["SLO", "target#", "window", "judged#", "bad#", "left#", "burn rates", "ran out (UTC)~"],
+        ["SLO", "target#", "may be bad", "bad", "left#", "burn rates", "ran out (UTC)~"],
         [
             [
-                name(b), target(b), f"{b['objective_pct']:g} % of {b['window_days']:g} d",
-                f"{b['slices_judged']:,}", f"{b['slices_bad']:,}",
-                left(b["budget_remaining_ratio"]), _burning(b),
+                name(b), target(b), f"{b['allowed_pct']:.5g} % of {b['window_days']:g} d",
+                spent(b) if is_known(b) else needs(b), left(b), _burning(b),
                 "" if b["ran_out_at"] is None else moment(b["ran_out_at"]),
             ]
             for b in shown
         ],
     )  # fmt: skip
-    if not judged:
-        return Section("budget", "Error budget", f"{note} No hour could be judged: no data.",
-                       [Figure("No hour could be judged.", None, table)])  # fmt: skip
-    out = [b for b in judged if b["ran_out_at"] is not None]
-    takeaway = (
-        f"{count(len(out), 'budget')} of {len(judged)} overspent: "
-        f"{', '.join(name(b) for b in out[:4])}{' …' if len(out) > 4 else ''}."
-        if out
-        else f"None of {count(len(judged), 'budget')} is overspent."
+    out = [name(b) for b in found.overspent]
+    worst = f"; worst {', '.join(out[:4])}{' …' if len(out) > 4 else ''}" if out else ""
+    bars = [(name(b), b["budget_remaining_ratio"], left(b)) for b in known]
+    chart = charts.budgets(bars) if bars else None
+    return Section(
+        "budget", "Error budget", note, [Figure(f"{tally(found)}{worst}.", chart, table)]
     )
-    bars = [
-        (name(b), b["budget_remaining_ratio"], left(b["budget_remaining_ratio"])) for b in judged
-    ]
-    return Section("budget", "Error budget", note, [Figure(takeaway, charts.budgets(bars), table)])
 
 
 def _burning(budget: Row) -> str:
     """Return burn rates, the shortest window first."""
     rates = [r for r in budget["burn_rates"] if r["burn_rate"] is not None]
-    return (
-        ", ".join(f"{r['burn_rate']:,.3g}× in {r['window_hours']:g} h" for r in rates) or "no data"
-    )
+    return ", ".join(f"{r['burn_rate']:,.3g}× in {r['window_hours']:g} h" for r in rates) or "–"
 
 
 def _trends(report: Report) -> Section:

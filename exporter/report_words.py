@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from exporter.budgets import is_known
 from exporter.errors import printable
 from exporter.render import amount, target, title
-from exporter.render_budget import left, moment, spent
+from exporter.render_budget import left, moment, spent, tally
 from exporter.report_data import OF_RUNS, Report
 from exporter.results import Row
 
@@ -128,23 +129,16 @@ def _worst(report: Report) -> Card:
 
 def _budget(report: Report) -> Card:
     question = "How much error budget is left?"
-    counting = [
-        row
-        for row in report.budgets.budgets
-        if row["scope"] != "run_host" and row["budget_remaining_ratio"] is not None
-    ]
-    if not counting:
-        return Card(question, "No data", "No hour could be judged.", "unknown")
-    least = counting[0]
-    out = [row for row in counting if row["ran_out_at"] is not None]
+    known = [row for row in report.budgets.counting if is_known(row)]
+    counts = f" {tally(report.budgets)}."
+    if not known:
+        return Card(question, "Not known", f"There is too little data.{counts}", "unknown")
+    least = known[0]
     detail = f"{name(least)}: {spent(least)}."
-    if not out:
-        return Card(question, f"{left(least['budget_remaining_ratio'])} at least", detail, "good")
+    if least["state"] == "within":
+        return Card(question, f"{left(least)} at least", detail + counts, "good")
     detail += f" It ran out {moment(least['ran_out_at'])} UTC."
-    others = [name(row) for row in out[1:3]]
-    if others:
-        detail += f" Also out: {', '.join(others)}{' …' if len(out) > 3 else ''}."
-    return Card(question, "None: overspent", detail, "bad")
+    return Card(question, "None: overspent", detail + counts, "bad")
 
 
 def _changed(report: Report) -> Card:

@@ -73,7 +73,7 @@ class Summary:
         rejected_rows: rows of the run that could not be used.
         dropped_events: events that its recorder dropped; None where no recorder says.
         budget: the row of slo_budgets, over the hours of this run alone, that had least left when
-            the run ended, roles included; None where no hour could be judged.
+            the run ended, roles included; None where none is known.
         regressions: its rows of regressions, of itself and its roles; None where they are not
             known.
     """
@@ -186,11 +186,11 @@ def _least_budget(
     try:
         found = rows(
             connection,
-            "select slo, scope, subject, as_of, objective_pct, window_days, slices_judged, "
-            "slices_bad, slices_allowed, budget_remaining_ratio, ran_out_at "
-            "from lake.marts.slo_budgets where scope <> 'run_host' and slices_judged > 0 "
-            "order by budget_remaining_ratio, event_budget_remaining_ratio nulls last, slo, scope, "
-            "subject limit 1",
+            "select slo, scope, subject, as_of, objective_pct, window_days, counted_in, sample, "
+            "state, slices_judged, slices_bad, slices_allowed, valid_events, events_bad, "
+            "events_allowed, budget_remaining_ratio, ran_out_at from lake.marts.slo_budgets "
+            "where scope <> 'run_host' and state in ('within', 'overspent') "
+            "order by state, budget_remaining_ratio nulls first, slo, scope, subject limit 1",
         )
     except duckdb.CatalogException:  # a warehouse that models without budgets built
         return None

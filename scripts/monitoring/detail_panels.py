@@ -91,7 +91,7 @@ def budget_left() -> BarGauge:
     return (
         BarGauge()
         .title("Error budget left")
-        .description("Of the SLO's window. Below zero it is overspent; no bar is no data.")
+        .description("Of the SLO's window. Below zero it is overspent; no bar is too little data.")
         .datasource(DATASOURCE)
         .unit("percentunit")
         .min(0)
@@ -112,7 +112,7 @@ def burn_rates() -> TimeSeries:
     ]
     return (
         lines("Burn rate of the error budgets", "short", queries)
-        .description("1 spends a budget in just its window; hours without a run are no data.")
+        .description("1 spends a budget in just its window; no line until enough hours are judged.")
         .span(14)
     )
 

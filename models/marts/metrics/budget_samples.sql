@@ -28,6 +28,10 @@ of_slos as (
     select
         budgets.slo,
         min(budgets.budget_remaining_ratio) as budget_remaining_ratio,
+        -- NULL where the state of none is known
+        max((budgets.state = 'overspent')::int) filter (
+            budgets.state in ('within', 'overspent')
+        ) as is_overspent,
     from budgets
     inner join counting on budgets.slo = counting.slo
     where budgets.scope <> 'run_host' or not counting.is_of_runs
@@ -57,6 +61,11 @@ samples as (
                 'Error budget left of the window of the SLO: 1 all, 0 none, below 0 overspent.',
                 {'slo': 'slo'}
             ) }},
+            {{ sample(
+                'docstokg_slo_error_budget_overspent', 'gauge', 'is_overspent',
+                'Whether the error budget of the SLO is overspent: 1 yes, 0 no.',
+                {'slo': 'slo'}
+            ) }},
         ], max_depth := 2),
     from of_slos
     union all by name
@@ -64,7 +73,7 @@ samples as (
         unnest([
             {{ sample(
                 'docstokg_slo_burn_rate', 'gauge', 'burn_rate',
-                'Share of bad hours within a window, over the share that the SLO allows.',
+                'Bad share of a window, over the share that the SLO allows.',
                 {'slo': 'slo', 'window': "window_hours || 'h'"}
             ) }},
         ], max_depth := 2),

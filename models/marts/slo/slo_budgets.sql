@@ -1,6 +1,6 @@
-with verdicts as (
+with slices as (
 
-    select * from {{ ref('slo_slice_verdicts') }}
+    select * from {{ ref('int_budget_slices') }}
 
 ),
 
@@ -16,41 +16,29 @@ promised as (
 
 ),
 
--- the hours that overlap the window: the running one counts with what it has recorded, and one
--- that is half outside counts whole, so that a bad hour is not forgotten the moment it ends
+-- an hour that is half outside the window counts whole, so that a bad one is not forgotten the
+-- moment it ends
 within as (
 
-    select
-        verdicts.*,
-        moment.as_of,
-        status in ('good', 'bad') as is_judged,
-        case when verdicts.good_events is not null then verdicts.sample_size end as valid_events,
-    from verdicts
-    cross join moment
-    where
-        (verdicts.scope = 'run' or verdicts.subject is not null)
-        and verdicts.hour_at < moment.as_of
-        and verdicts.hour_at + to_hours(1)
-        > moment.as_of - to_seconds(verdicts.window_days * 86400)
+    select * from slices
+    where hour_at + to_hours(1) > as_of - to_seconds(window_days * 86400)
 
 ),
 
-counted as (
+summed as (
 
     select
         slo,
         scope,
         subject,
         max(objective_pct) as objective_pct,
+        max_by(target, hour_at) as target,
         count(distinct run_id) as runs,
         count(*) filter (is_judged) as slices_judged,
         count(*) filter (status = 'bad') as slices_bad,
         count(*) filter (status = 'no_data') as slices_no_data,
         count(*) filter (status = 'too_few') as slices_too_few,
-        list(hour_at order by hour_at) filter (status = 'bad') as bad_hours,
-        sum(valid_events) as valid_events,
-        sum(good_events) as good_events,
-        max_by(target, hour_at) as target,
+        sum(counted) as counted,
     from within
     group by all
 
@@ -63,7 +51,7 @@ expected as (
         slo,
         scope,
         subject
-    from counted
+    from summed
     union
     select
         slo,
@@ -74,8 +62,8 @@ expected as (
         scope = 'run'
         or subject is not null
         or not exists (
-            select 1 from counted
-            where counted.slo = promised.slo and counted.scope = promised.scope
+            select 1 from summed
+            where summed.slo = promised.slo and summed.scope = promised.scope
         )
 
 ),
@@ -88,30 +76,34 @@ settled as (
         expected.subject,
         specific.comparator,
         specific.unit,
-        coalesce(counted.objective_pct, specific.objective_pct) as objective_pct,
+        if(
+            bool_or(specific.good is not null) over (partition by expected.slo, expected.scope),
+            'events', 'slices'
+        ) as counted_in,
+        specific.sample,
+        specific.smallest_sample,
+        coalesce(summed.objective_pct, specific.objective_pct) as objective_pct,
         specific.window_days,
         coalesce(
-            counted.target, getvariable('asked_targets')[expected.slo], specific.target
+            summed.target, getvariable('asked_targets')[expected.slo], specific.target
         )::double as target,
-        coalesce(counted.runs, 0) as runs,
-        coalesce(counted.slices_judged, 0) as slices_judged,
-        coalesce(counted.slices_bad, 0) as slices_bad,
-        coalesce(counted.slices_no_data, 0) as slices_no_data,
-        coalesce(counted.slices_too_few, 0) as slices_too_few,
-        counted.bad_hours,
-        counted.valid_events,
-        counted.good_events,
+        coalesce(summed.runs, 0) as runs,
+        coalesce(summed.slices_judged, 0) as slices_judged,
+        coalesce(summed.slices_bad, 0) as slices_bad,
+        coalesce(summed.slices_no_data, 0) as slices_no_data,
+        coalesce(summed.slices_too_few, 0) as slices_too_few,
+        summed.counted,
     from expected
     inner join promised as specific
         on
             expected.slo = specific.slo
             and expected.scope = specific.scope
             and (specific.subject is null or expected.subject = specific.subject)
-    left join counted
+    left join summed
         on
-            expected.slo = counted.slo
-            and expected.scope = counted.scope
-            and expected.subject is not distinct from counted.subject
+            expected.slo = summed.slo
+            and expected.scope = summed.scope
+            and expected.subject is not distinct from summed.subject
     qualify row_number() over (
         partition by expected.slo, expected.scope, expected.subject
         order by specific.subject is null
@@ -124,41 +116,128 @@ allowed as (
     select
         *,
         -- rounded: 1,000 slices at 99.9 % allow one, not 0.9999999999999432
+        round(
+            case
+                when counted_in = 'slices' then 100 - objective_pct
+                when comparator = '>=' then greatest(100 - target, 0)
+                else greatest(target, 0)
+            end, 9
+        ) as allowed_pct,
         round(slices_judged * (100 - objective_pct) / 100, 9) as slices_allowed,
-        valid_events * if(comparator = '>=', 100 - target, target) / 100 as events_allowed,
-        valid_events - good_events as events_bad,
+        -- so many that one may be bad; 100 % allow none, however many there are
+        ceil(round(100 / nullif(round(100 - objective_pct, 9), 0), 9))::bigint as slices_needed,
     from settled
+
+),
+
+running as (
+
+    select
+        slo,
+        scope,
+        subject,
+        hour_at,
+        round(
+            sum(bad) over (
+                partition by slo, scope, subject
+                order by hour_at, run_id rows unbounded preceding
+            ), 9
+        ) as bad_so_far,
+    from within
+    where bad > 0
+
+),
+
+spent as (
+
+    select
+        allowed.slo,
+        allowed.scope,
+        allowed.subject,
+        any_value(round(allowed.counted * allowed.allowed_pct / 100, 9)) as allowed,
+        coalesce(max(running.bad_so_far), 0) as bad,
+        -- the first hour that the budget had no room for
+        min(running.hour_at) filter (
+            running.bad_so_far > round(allowed.counted * allowed.allowed_pct / 100, 9)
+        ) as ran_out_at,
+    from allowed
+    left join running
+        on
+            allowed.slo = running.slo
+            and allowed.scope = running.scope
+            and allowed.subject is not distinct from running.subject
+    group by all
+
+),
+
+stated as (
+
+    select
+        allowed.*,
+        spent.allowed,
+        spent.bad,
+        spent.ran_out_at,
+        if(
+            allowed.counted_in = 'events',
+            case
+                when coalesce(allowed.counted, 0) = 0 then 'no_data'
+                when allowed.counted < allowed.smallest_sample then 'too_few_events'
+            end,
+            case
+                when allowed.slices_judged + allowed.slices_too_few = 0 then 'no_data'
+                when allowed.slices_judged < coalesce(allowed.slices_needed, 1)
+                    then 'too_few_slices'
+            end
+        ) as unknown,
+        coalesce(unknown, if(spent.bad > spent.allowed, 'overspent', 'within')) as state,
+    from allowed
+    inner join spent
+        on
+            allowed.slo = spent.slo
+            and allowed.scope = spent.scope
+            and allowed.subject is not distinct from spent.subject
 
 ),
 
 final as (
 
     select
-        allowed.slo,
-        allowed.scope,
-        allowed.subject,
+        stated.slo,
+        stated.scope,
+        stated.subject,
         moment.as_of,
-        moment.as_of - to_seconds(allowed.window_days * 86400) as window_start_at,
-        allowed.comparator,
-        allowed.target,
-        allowed.unit,
-        allowed.objective_pct,
-        allowed.window_days,
-        allowed.runs,
-        allowed.slices_judged,
-        allowed.slices_bad,
-        allowed.slices_no_data,
-        allowed.slices_too_few,
-        allowed.slices_allowed,
-        {{ percentage('allowed.slices_bad', 'allowed.slices_judged') }} as slices_bad_pct,
-        1 - allowed.slices_bad / nullif(allowed.slices_allowed, 0) as budget_remaining_ratio,
-        -- the first bad slice that the budget had no room for
-        allowed.bad_hours[(floor(allowed.slices_allowed) + 1)::bigint] as ran_out_at,
-        allowed.valid_events,
-        allowed.events_bad,
-        allowed.events_allowed,
-        1 - allowed.events_bad / nullif(allowed.events_allowed, 0) as event_budget_remaining_ratio,
-    from allowed
+        moment.as_of - to_seconds(stated.window_days * 86400) as window_start_at,
+        stated.comparator,
+        stated.target,
+        stated.unit,
+        stated.objective_pct,
+        stated.window_days,
+        stated.runs,
+        stated.counted_in,
+        stated.sample,
+        stated.smallest_sample,
+        stated.state,
+        stated.slices_judged,
+        stated.slices_bad,
+        stated.slices_no_data,
+        stated.slices_too_few,
+        stated.slices_needed,
+        stated.slices_allowed,
+        {{ percentage('stated.slices_bad', 'stated.slices_judged') }} as slices_bad_pct,
+        stated.allowed_pct,
+        -- where nothing may be bad, and something is, no share says how much is overspent
+        case
+            when stated.unknown is not null then null
+            when stated.allowed > 0 then 1 - stated.bad / stated.allowed
+            when stated.bad = 0 then 1
+        end::double as budget_remaining_ratio,
+        if(stated.state = 'overspent', stated.ran_out_at, null) as ran_out_at,
+        if(stated.counted_in = 'events', stated.counted, null) as valid_events,
+        if(valid_events is not null, stated.bad, null) as events_bad,
+        if(valid_events is not null, stated.allowed, null) as events_allowed,
+        if(stated.counted_in = 'events', budget_remaining_ratio, null)
+            as event_budget_remaining_ratio,
+    from stated
     cross join moment
 
 )

@@ -1,13 +1,7 @@
-with verdicts as (
+with slices as (
 
-    select * from {{ ref('slo_slice_verdicts') }}
-    where status in ('good', 'bad')
-
-),
-
-moment as (
-
-    select as_of from {{ ref('int_moment') }}
+    select * from {{ ref('int_budget_slices') }}
+    where counted is not null
 
 ),
 
@@ -21,39 +15,31 @@ windows as (
 
 budgets as (
 
-    select
-        slo,
-        scope,
-        subject,
-        objective_pct,
-    from {{ ref('slo_budgets') }}
+    select * from {{ ref('slo_budgets') }}
 
 ),
 
 -- what no window can hold is left out before the windows are joined
 recent as (
 
-    select
-        verdicts.*,
-        moment.as_of,
-    from verdicts
-    cross join moment
+    select * from slices
     where
-        verdicts.hour_at < moment.as_of
-        and verdicts.hour_at + to_hours(1)
-        > moment.as_of - to_hours((select max(windows.window_hours) from windows))
+        hour_at + to_hours(1)
+        > as_of - to_hours((select max(windows.window_hours) from windows))
 
 ),
 
-counted as (
+summed as (
 
     select
         recent.slo,
         recent.scope,
         recent.subject,
         windows.window_hours,
-        count(*) as slices_judged,
+        count(*) filter (recent.is_judged) as slices_judged,
         count(*) filter (recent.status = 'bad') as slices_bad,
+        sum(recent.counted) as counted,
+        sum(recent.bad) as bad,
     from recent
     inner join windows
         on recent.hour_at + to_hours(1) > recent.as_of - to_hours(windows.window_hours)
@@ -68,19 +54,24 @@ final as (
         budgets.scope,
         budgets.subject,
         windows.window_hours,
-        coalesce(counted.slices_judged, 0) as slices_judged,
-        coalesce(counted.slices_bad, 0) as slices_bad,
+        coalesce(summed.slices_judged, 0) as slices_judged,
+        coalesce(summed.slices_bad, 0) as slices_bad,
         -- 1 spends just all of the budget within its window
-        (100 * counted.slices_bad / counted.slices_judged) / round(100 - budgets.objective_pct, 9)
-            as burn_rate,
+        case
+            when budgets.slices_judged < budgets.slices_needed then null
+            when budgets.slices_needed is null then null
+            when budgets.counted_in = 'events' and summed.counted < budgets.smallest_sample
+                then null
+            else 100 * summed.bad / nullif(summed.counted, 0) / nullif(budgets.allowed_pct, 0)
+        end as burn_rate,
     from budgets
     cross join windows
-    left join counted
+    left join summed
         on
-            budgets.slo = counted.slo
-            and budgets.scope = counted.scope
-            and budgets.subject is not distinct from counted.subject
-            and windows.window_hours = counted.window_hours
+            budgets.slo = summed.slo
+            and budgets.scope = summed.scope
+            and budgets.subject is not distinct from summed.subject
+            and windows.window_hours = summed.window_hours
 
 )
 

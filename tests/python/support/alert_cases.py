@@ -309,16 +309,16 @@ def _budget_cases() -> list[Case]:
              rate(6, "other"): (0, 5.5)},
             {"slo": "yield_pct"},
             "DocsToKG burns its error budget of yield_pct 50 times too fast",
-            "In the hours that could be judged, yield_pct is missed 50 times as often as its"
-            " objective allows, and still is.",
+            "In recent hours yield_pct spends its error budget 50 times as fast as would last for"
+            " its window, and still does.",
         ),
         Case(
             "DocsToKGBudgetBurns", 15, "warning", "budget",
             {rate(2): (0, 1), rate(24): (0, 1), rate(6): (0, 0.95), rate(72): (0.9, 0.95)},
             {"slo": "yield_pct"},
             "DocsToKG will run out of its error budget of yield_pct",
-            "Over a day or more, yield_pct is missed 0.95 times as often as its objective allows:"
-            " at that rate little or nothing of its budget will be left.",
+            "Over a day or more, yield_pct spends its error budget 0.95 times as fast as would last"
+            " for its window: at that rate little or nothing will be left.",
         ),
     ]  # fmt: skip
 

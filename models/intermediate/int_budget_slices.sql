@@ -1,0 +1,77 @@
+with verdicts as (
+
+    select * from {{ ref('slo_slice_verdicts') }}
+
+),
+
+targets as (
+
+    select * from {{ ref('slo_targets') }}
+
+),
+
+moment as (
+
+    select as_of from {{ ref('int_moment') }}
+
+),
+
+kinds as (
+
+    select
+        slo,
+        scope,
+        if(bool_or(good is not null), 'events', 'slices') as counted_in,
+    from targets
+    group by slo, scope
+
+),
+
+-- the running hour counts with what it has recorded so far
+begun as (
+
+    select
+        verdicts.*,
+        kinds.counted_in,
+        moment.as_of,
+        verdicts.status in ('good', 'bad') as is_judged,
+    from verdicts
+    inner join kinds
+        on
+            verdicts.slo = kinds.slo
+            and verdicts.scope = kinds.scope
+    cross join moment
+    where
+        verdicts.hour_at < moment.as_of
+        and (verdicts.scope = 'run' or verdicts.subject is not null)
+
+),
+
+final as (
+
+    select
+        run_id,
+        hour_at,
+        slo,
+        scope,
+        subject,
+        counted_in,
+        as_of,
+        target,
+        objective_pct,
+        window_days,
+        status,
+        is_judged,
+        case
+            when counted_in = 'slices' then is_judged::double
+            when good_events is not null then sample_size
+        end as counted,
+        case
+            when counted_in = 'slices' then (status = 'bad')::double
+            else sample_size - good_events
+        end as bad,
+    from begun
+
+)
+
+select * from final
