@@ -11,10 +11,6 @@ from exporter.examined import Examined, TooLong
 from exporter.findings import Finding, good, plural, size
 from recorder.schema import SCHEMA_VERSION, STATUS_TABLE
 
-#: Size up to which an operational file should be kept (the deployment guide), and from which it
-#: has to be looked at (docs/runbooks/storage.md), in bytes.
-LIMIT_BYTES: Final = 2 * 10**9
-FAR_OVER_BYTES: Final = 5 * 10**9
 #: A log is 4 MB when SQLite checkpoints it as it usually does, after 1,000 pages. One of 16 times
 #: that has not been for long, and one of 1 GB slows every reader.
 WAL_BYTES: Final = 64 * 10**6
@@ -39,21 +35,6 @@ def check_format(file: Examined) -> Iterator[Finding]:
             "warning",
             f"{found}: readers and the crawler make each other wait",
             "between two runs: sqlite3 FILE 'pragma journal_mode=wal' (recorders do)",
-        )
-
-
-def check_size(file: Examined) -> Iterator[Finding]:
-    """Compare the file's size with the guide's limit."""
-    number = os.path.getsize(file.path)
-    found = f"{size(number)}; the guide's limit is {size(LIMIT_BYTES)}"
-    if number <= LIMIT_BYTES:
-        yield good("size", found)
-    else:
-        yield Finding(
-            "size",
-            "bad" if number > FAR_OVER_BYTES else "warning",
-            found,
-            "export and delete old runs, or write one file per run: docs/runbooks/storage.md",
         )
 
 

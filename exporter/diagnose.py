@@ -63,7 +63,7 @@ def diagnose(
         raise UsageError("--against is empty: name a run, or last-week")
     names = named(db)
     if topic is Topic.storage:
-        raise typer.Exit(_storage(names, output_format, project_dir, verbose))
+        raise typer.Exit(_storage(names, output_format, project_dir))
     found = _diagnose(names, run, against, topic and topic.value, project_dir, verbose)
     _complain(found.skipped)
     if output_format is OutputFormat.json:
@@ -103,15 +103,13 @@ def _diagnose(
             raise missing from None
 
 
-def _storage(
-    names: list[str], output_format: OutputFormat, project_dir: Path | None, verbose: bool
-) -> int:
+def _storage(names: list[str], output_format: OutputFormat, project_dir: Path | None) -> int:
     """Say how large the files are and what grows in them; return the exit code."""
     from exporter import diagnose_storage
-    from exporter.compiled import compiled_for
 
-    found = diagnose_storage.measure(names, compiled_for(project_dir, verbose))
-    _complain(found.skipped)
+    found = diagnose_storage.measure(names, project_dir)
+    for skipped in found.skipped:
+        output.complain(f"skipped {skipped}")
     if output_format is OutputFormat.json:
         from exporter.render import print_json
 

@@ -24,7 +24,6 @@ Check = Callable[[Examined], Iterator[Finding]]
 
 CHECKS: Final[dict[str, Check]] = {
     "format": checks_file.check_format,
-    "size": checks_file.check_size,
     "wal": checks_file.check_wal,
     "free pages": checks_file.check_free_pages,
     "tables": checks_tables.check_tables,

@@ -16,7 +16,6 @@ STATUSES: Final[tuple[Status, ...]] = ("bad", "warning", "unknown", "good")
 FILE_CHECKS: Final = (
     "file",
     "format",
-    "size",
     "wal",
     "free pages",
     "tables",
@@ -29,6 +28,7 @@ FILE_CHECKS: Final = (
     "runs",
     "privacy",
     "integrity",
+    "size",
     "recorder",
     "overhead",
     "loaded",

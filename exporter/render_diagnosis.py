@@ -245,17 +245,19 @@ def print_storage(found: Storage) -> None:
 def _print_files(out: Any, found: Storage) -> None:
     from rich.text import Text
 
+    from exporter.diagnose_storage import remedies, tables
+
     for number, file in enumerate(found.files):
         if number:
             out.print()
-        word, style = STATUS["pass" if file.is_good else "fail"]
+        word, style = STATUS["fail" if file.is_over else "pass"]
         out.print(
             Text.assemble((printable(file.path), "bold"), "  ", (word, style)), soft_wrap=True
         )
-        sizes = (file.size_bytes, found.limit_bytes, file.wal_bytes)
+        sizes = (file.bytes, file.limit_bytes, file.wal_bytes)
         out.print(_indented("{}, limit {}; WAL {}".format(*map(size, sizes))))
         _heading(out, "Rows by table")
-        out.print(_table([(f"{row['rows']:,}", row["table_name"]) for row in file.tables]))
+        out.print(_table([(f"{row['rows']:,}", row["table"]) for row in tables(file)]))
         _heading(out, "Largest runs")
         out.print(
             _table(
@@ -265,5 +267,5 @@ def _print_files(out: Any, found: Storage) -> None:
                 ]
             )
         )
-        for remedy in file.remedies():
+        for remedy in remedies(file):
             out.print(_indented(f"→ {remedy}"))

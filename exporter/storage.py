@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -19,13 +20,19 @@ from exporter.options import Format, OutputFormat, Project, named
 from exporter.progress import progress
 
 if TYPE_CHECKING:
-    from exporter.archive_plan import FilePlan
+    from exporter.results import Row
 
-EXAMPLE: Final = "Example: docstokg-telemetry storage --db manifest.sqlite3 --limit 2GB"
+EXAMPLE: Final = "Example: docstokg-telemetry storage --db manifest.sqlite3 --limit 500MB"
+#: Age from which runs are archived, unless the reader says otherwise.
+OLDER_THAN: Final = "14d"
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY: Final = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-#: Days over which growth is told; of the first that has any, the limit's date is.
-WINDOWS: Final = (7, 28)
+_OUTLOOKS: Final = {
+    "reached": "reached",
+    "no_data": "no data",
+    "not_growing": "not at this rate",
+    "not_in_a_century": "not in a hundred years",
+}
 
 
 @dataclass
@@ -38,6 +45,7 @@ class FileStorage:
         wal_bytes: of its write-ahead log.
         free_bytes: of the file's, free for new rows.
         is_measured: bytes of tables are of their pages; else the file's, shared out by rows.
+        limit_bytes: size that it should not exceed.
         is_over: file and log together are over the limit.
         tables: rows and bytes by table, indexes included; rows of telemetry tables only.
         runs: rows and bytes by run.
@@ -54,7 +62,8 @@ class FileStorage:
     wal_bytes: int
     free_bytes: int
     is_measured: bool
-    is_over: bool
+    limit_bytes: int = 0
+    is_over: bool = False
     tables: list[dict[str, Any]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
     days: list[dict[str, Any]] = field(default_factory=list)
@@ -90,11 +99,16 @@ def storage(
         typer.Option("--db", metavar="FILE|DIR|GLOB", help="Telemetry files, and archives."),
     ] = None,
     limit: Annotated[
-        str, typer.Option("--limit", metavar="SIZE", help="Of one file: 2GB, 500MB, 1GiB.")
-    ] = "2GB",
+        str | None,
+        typer.Option(
+            "--limit",
+            metavar="SIZE",
+            help="Of one file: 2GB, 500MB, 1GiB; the project's file_limit_mb by default.",
+        ),
+    ] = None,
     older_than: Annotated[
         str, typer.Option("--older-than", metavar="AGE|DATE", help="As archive takes it.")
-    ] = "14d",
+    ] = OLDER_THAN,
     output_format: Format = OutputFormat.text,
     project_dir: Project = None,
 ) -> None:
@@ -102,7 +116,7 @@ def storage(
     from exporter.archive_plan import limit_of
     from exporter.storage_report import print_storage
 
-    limit_bytes, now = size_of(limit), datetime.now(UTC)
+    now, limit_bytes = datetime.now(UTC), None if limit is None else size_of(limit)
     before = limit_of(older_than, now)
     files, archives, failed = measure(
         named(db, required=True), limit_bytes, before, now, project_dir
@@ -110,7 +124,7 @@ def storage(
     for failure in failed:
         output.complain(f"skipped {failure}")
     answer = {
-        "limit_bytes": limit_bytes,
+        "limit_bytes": files[0].limit_bytes if files else limit_bytes,
         "older_than": older_than,
         "warehouse_bytes": _warehouse_bytes(),
         "files": [asdict(file) for file in files],
@@ -136,13 +150,13 @@ def size_of(text: str) -> int:
 
 
 def measure(
-    names: Sequence[str], limit: int, before: datetime, now: datetime, project: Path | None
+    names: Sequence[str], limit: int | None, before: datetime, now: datetime, project: Path | None
 ) -> tuple[list[FileStorage], list[ArchiveStorage], list[str]]:
     """Measure files and archives; return them, and what could not be.
 
     Args:
         names: files, folders and globs.
-        limit: bytes that a file should not exceed.
+        limit: bytes that a file should not exceed; None for the project's.
         before: runs that ended before could be archived.
         now: the present.
         project: the analyst's own copy of the dbt project.
@@ -173,7 +187,7 @@ def measure(
 
 
 def _measure_file(
-    path: str, limit: int, before: datetime, now: datetime, compiled: str
+    path: str, limit: int | None, before: datetime, now: datetime, compiled: str
 ) -> FileStorage:
     from exporter.archive_plan import plan
     from exporter.archive_process import FileProcess
@@ -188,9 +202,7 @@ def _measure_file(
     wal = f"{path}-wal"
     wal_bytes = os.path.getsize(wal) if os.path.exists(wal) else 0
     size = os.path.getsize(path)
-    storage = FileStorage(
-        path, size, wal_bytes, found.free_bytes, found.is_measured, size + wal_bytes > limit
-    )
+    storage = FileStorage(path, size, wal_bytes, found.free_bytes, found.is_measured)
     storage.tables = [
         {"table": name, "rows": found.table_rows.get(name), "bytes": used}
         for name, used in sorted(found.table_bytes.items(), key=lambda item: -item[1])
@@ -206,44 +218,55 @@ def _measure_file(
     ]
     storage.archivable_bytes = sum(run.bytes for run in found.runs)
     storage.archivable_runs = len(found.runs)
-    _look_ahead(storage, found, limit, now.date())
+    seen = {
+        "path": path,
+        "bytes": size,
+        "wal_bytes": wal_bytes,
+        "free_bytes": found.free_bytes,
+        "limit_asked": limit,
+        "today": now.date(),
+        "days": storage.days,
+    }
+    judged = judge([seen], compiled)[path]
+    storage.limit_bytes = judged["limit_bytes"]
+    storage.is_over = judged["size_status"] != "good"
+    storage.growth_bytes_per_day = {
+        str(rate["days"]): rate["bytes_per_day"] for rate in judged["growth"]
+    }
+    storage.limit_reached_on = judged["limit_reached_on"]
+    storage.outlook = _outlook(judged)
     return storage
 
 
-def _look_ahead(storage: FileStorage, found: FilePlan, limit: int, today: date) -> None:
-    """Tell growth by the events of the last days, and when the limit is reached at that rate."""
-    rates = {days: growth(found, days, today) for days in WINDOWS}
-    storage.growth_bytes_per_day = {str(days): rate for days, rate in rates.items()}
-    known = [rate for rate in rates.values() if rate is not None]
-    used = found.bytes - found.free_bytes
-    if used >= limit:
-        storage.outlook, storage.limit_reached_on = "reached", today
-    elif not known:
-        storage.outlook = "no data"
-    elif (rate := next((rate for rate in known if rate > 0), 0.0)) <= 0:
-        storage.outlook = "not at this rate"
-    else:
-        days_left = (limit - used) / rate
-        if days_left > 36_500:
-            storage.outlook = "not in a hundred years"
-            return
-        storage.limit_reached_on = today + timedelta(days=int(days_left))
-        storage.outlook = f"on {storage.limit_reached_on.isoformat()}"
+def judge(seen: Sequence[dict[str, Any]], compiled: str) -> dict[str, Row]:
+    """Return what the models say of the sizes of files, by path.
 
+    Args:
+        seen: of each file path, bytes, wal_bytes, free_bytes, limit_asked (None for the
+            project's), today, and days: each with day and bytes.
+        compiled: content of the file with the compiled models.
 
-def growth(found: FilePlan, days: int, today: date) -> float | None:
-    """Return bytes a day over the last whole days; None where no whole day is on record.
-
-    A file whose first event is younger than the window is judged by the days since.
+    Returns:
+        Rows of file_storage.
     """
-    if not found.day_rows:
-        return None
-    first = max(today - timedelta(days=days), min(found.day_rows))
-    length = (today - first).days
-    if length <= 0:
-        return None
-    sizes = [found.bytes_of(rows) for day, rows in found.day_rows.items() if first <= day < today]
-    return sum(sizes) / length
+    import duckdb
+
+    from exporter.compiled import Models, prepare
+    from exporter.results import rows
+
+    with duckdb.connect(":memory:") as connection:
+        prepare(connection)
+        Models(compiled).build(connection, ["file_storage"])
+        connection.execute("set variable files_seen = ?", [json.dumps(seen, default=str)])
+        found = rows(connection, "select * from lake.diagnosis.file_storage")
+    return {row["path"]: row for row in found}
+
+
+def _outlook(row: Row) -> str:
+    """Say when the limit is reached."""
+    if row["outlook"] == "dated":
+        return f"on {row['limit_reached_on'].isoformat()}"
+    return _OUTLOOKS[row["outlook"]]
 
 
 def _archives(folders: Sequence[str]) -> list[ArchiveStorage]:

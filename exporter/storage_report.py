@@ -31,7 +31,7 @@ def print_storage(answer: Mapping[str, Any], output_format: str) -> None:
 
 
 def _print_file(file: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
-    limit = size(answer["limit_bytes"])
+    limit = size(file["limit_bytes"])
     over = f"over the limit of {limit}" if file["is_over"] else f"limit {limit}"
     print(
         f"{printable(file['path'])}: {size(file['bytes'])}, {size(file['free_bytes'])} of it free, "

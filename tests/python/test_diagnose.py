@@ -375,7 +375,7 @@ def test_storage(tool: Tool, tmp_path: Path) -> None:
     assert file["limit_bytes"] == 2 * 10**9
     assert {row["table_name"]: row["rows"] for row in file["tables"]}["http_events"] == 120
     assert [row["run_id"] for row in file["runs"]] == ["r2", "r1"]
-    assert sum(row["bytes"] for row in file["runs"]) == pytest.approx(file["size_bytes"], abs=2)
+    assert 0 < sum(row["bytes"] for row in file["runs"]) < file["size_bytes"]
     with (tmp_path / "t.sqlite3").open("r+b") as large:  # sparse: nothing is written
         large.truncate(3 * 10**9)
     done = tool("diagnose", "storage", "--db", "t.sqlite3", COLUMNS="80")

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from exporter import checks_file, checks_machine, examined
 from exporter.checks_privacy import Looks
 from exporter.checks_recorder import check_recorders
+from exporter.checks_size import check_size
 from exporter.checks_tables import COLUMN_COSTS, TABLE_COSTS
 from exporter.checks_time import EARLIEST_S, seconds
 from exporter.examine import CHECKS, examine
@@ -69,7 +70,7 @@ def test_nothing_is_wrong_with_a_good_file(tmp_path: Path) -> None:
     assert {f.check: f.status for f in findings} == {
         name: "good"
         for name in FILE_CHECKS
-        if name not in ("recorder", "overhead", "loaded", "rejected rows", "archived runs")
+        if name not in ("size", "recorder", "overhead", "loaded", "rejected rows", "archived runs")
     }
     found = {f.check: f.found for f in findings}
     assert found["tables"] == (
@@ -187,17 +188,26 @@ def test_what_recorders_say_is_judged_by_the_model_that_gate_reads(
 def test_sizes_of_file_log_and_free_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     db = good_file(tmp_path / "t.sqlite3")
     make(db, "create table x (a); insert into x values (zeroblob(300000)); delete from x")
-    monkeypatch.setattr(checks_file, "LIMIT_BYTES", 1000)
     monkeypatch.setattr(checks_file, "FREE_BYTES", 1000)
-    found = {check: (status, text) for check, status, text in not_good(db)}
-    assert set(found) == {"size", "free pages"}
-    assert found["size"][0] == "warning"
-    monkeypatch.setattr(checks_file, "FAR_OVER_BYTES", 1000)
-    assert ("size", "bad") in [(c, s) for c, s, _ in not_good(db)]
+    assert {check for check, _, _ in not_good(db)} == {"free pages"}
     # sparse: a log that large has nothing that SQLite would read
     with Path(f"{db}-wal").open("wb") as log:
         log.truncate(65 * 10**6)
     assert any(c == "wal" and "65 MB" in f for c, _, f in not_good(db))
+
+
+def test_size_is_judged_with_the_log(
+    tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCSTOKG_WAREHOUSE", str(prepared))
+    db = tmp_path / "t.sqlite3"
+    for megabytes, log, status in ((2000, 0, "good"), (2000, 1, "warning"), (5001, 0, "bad")):
+        for path, number in ((db, megabytes), (Path(f"{db}-wal"), log)):
+            with path.open("wb") as file:  # sparse
+                file.truncate(number * 10**6)
+        (finding,) = check_size(str(db), None)
+        assert (finding.check, finding.status) == ("size", status), finding
+        assert "the limit is 2 GB" in finding.found
 
 
 def test_damage_is_found(tmp_path: Path) -> None:
@@ -506,7 +516,15 @@ def test_the_page_and_the_tables_are_complete() -> None:
     ]
     names.remove("archive")  # of folders that are no files
     assert names == [*FILE_CHECKS, *SHARED_CHECKS]
-    later = ["integrity", "recorder", "overhead", "loaded", "rejected rows", "archived runs"]
+    later = [
+        "integrity",
+        "size",
+        "recorder",
+        "overhead",
+        "loaded",
+        "rejected rows",
+        "archived runs",
+    ]
     assert [*CHECKS, *later] == [*FILE_CHECKS[1:]]
     assert set(TABLE_COSTS) == set(TELEMETRY)
     costs = {*COLUMN_COSTS, *((table, None) for table in TABLE_COSTS)}

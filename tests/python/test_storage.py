@@ -6,42 +6,18 @@ import json
 import sqlite3
 import time
 from contextlib import closing
-from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from exporter.archive_plan import FilePlan
 from exporter.errors import UsageError
 from exporter.findings import size
-from exporter.storage import growth, size_of
+from exporter.storage import size_of
 
 from .support.archives import script
 from .support.runs import Tool, record
 from .support.web import ask
 from .test_backup import refused
-
-TODAY = date(2026, 3, 30)
-
-
-def grown(rows: dict[int, int]) -> FilePlan:
-    """Return a file with so many rows of 100 bytes so many days ago."""
-    days = {TODAY - timedelta(days=ago): {"http_events": n} for ago, n in rows.items()}
-    total = sum(rows.values())
-    return FilePlan(
-        "t", day_rows=days, table_rows={"http_events": total},
-        table_bytes={"http_events": 100 * total},
-    )  # fmt: skip
-
-
-def test_growth_is_of_whole_days_and_no_data_is_not_0() -> None:
-    assert growth(grown({}), 7, TODAY) is None
-    assert growth(grown({0: 500}), 7, TODAY) is None  # today is not over
-    assert growth(grown({1: 70}), 7, TODAY) == 7000  # a file of one day
-    assert growth(grown({1: 70, 4: 50, 0: 999}), 7, TODAY) == 3000  # 12,000 in 4 days
-    assert growth(grown({1: 70, 20: 50}), 7, TODAY) == 1000
-    assert growth(grown({1: 70, 20: 50}), 28, TODAY) == 600
-    assert growth(grown({40: 50}), 7, TODAY) == 0  # nothing came: that is known
 
 
 def test_sizes() -> None:
@@ -73,6 +49,10 @@ def test_what_a_file_takes(tool: Tool, tmp_path: Path) -> None:
     assert sum(day["rows"] for day in file["days"]) == 3 * 100
     assert file["archivable_runs"] == 1
     assert file["archivable_bytes"] == file["runs"][0]["bytes"]
+    done = tool("diagnose", "storage", "--db", db, "--output-format", "json")
+    (diagnosed,) = json.loads(done.stdout)["files"]
+    assert diagnosed["runs"] == file["runs"]
+    assert diagnosed["limit_bytes"] == file["limit_bytes"] == 2 * 10**9
     week, month = file["growth_bytes_per_day"].values()
     assert week > month > 0
     left = (2_000_000_000 - file["bytes"]) / week

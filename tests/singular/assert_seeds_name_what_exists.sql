@@ -22,7 +22,7 @@
     'known setting': [
         'rps_lower in requests/s', 'rps_raise in requests/s', 'retry_after_s in s',
         'fail_max in failures', 'reset_timeout_s in s', 'timeout_s in s', 'timeout_s_raise in s',
-        'retry_budget in tries', 'cache_ttl_s in s', 'file_mb in MB',
+        'retry_budget in tries', 'cache_ttl_s in s',
     ],
     'direction': ['up', 'down'],
 } -%}
