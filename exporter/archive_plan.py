@@ -162,7 +162,7 @@ def plan(
         found.table_rows = dict.fromkeys(source.tables, 0)
         ask = partial(_ask, connection)
         for typed in (True, False):
-            raw_views(connection, source, typed)
+            raw_views(connection, [source], typed)
             try:
                 models.build(connection, ["int_runs"])
                 counts, ends = ask(_counts_sql(list(source.tables))), ask(_ENDS)

@@ -32,6 +32,7 @@ from exporter.load_first import load_first, runs_of
 from exporter.options import Db, Format, OutputFormat, Project, Run, Verbose, named
 from exporter.process import without_pandas
 from exporter.progress import progress
+from exporter.raw_schema import as_key
 
 if TYPE_CHECKING:
     from exporter.results import Summary
@@ -275,7 +276,13 @@ def serve(
         typer.Option("--poll", min=0.1, max=86400, help="Seconds between looks at the files."),
     ] = 10.0,
     run_id: Annotated[
-        str, typer.Option("--run-id", "--run", help="A run id, or latest: follow the newest run.")
+        str,
+        typer.Option(
+            "--run-id",
+            "--run",
+            help="A run id, or latest: follow the newest run.",
+            callback=as_key,
+        ),
     ] = "latest",
     runs: Runs = 1,
     host: Annotated[

@@ -11,6 +11,7 @@ import typer
 from exporter import output
 from exporter.errors import TelemetryError
 from exporter.options import DbElseWarehouse, Format, OutputFormat, Project, Verbose, named
+from exporter.raw_schema import as_key
 
 if TYPE_CHECKING:
     from exporter.comparison import Comparison
@@ -33,9 +34,12 @@ def compare(
             metavar="OLD",
             help="The run to compare with: a run id, latest, or baseline for the runs that had "
             "ended before NEW.",
+            callback=as_key,
         ),
     ],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="A run id, or latest.")],
+    new: Annotated[
+        str, typer.Argument(metavar="NEW", help="A run id, or latest.", callback=as_key)
+    ],
     db: DbElseWarehouse = None,
     fail_on: Annotated[
         FailOn | None,

@@ -12,6 +12,7 @@ import typer
 from exporter import output
 from exporter.errors import TelemetryError, UsageError
 from exporter.options import DbElseWarehouse, Format, OutputFormat, Project, Run, Verbose, named
+from exporter.raw_schema import as_key
 
 if TYPE_CHECKING:
     from exporter.diagnosis import Diagnosis
@@ -49,6 +50,7 @@ def diagnose(
             metavar="RUN|last-week",
             help="What to compare with: a run, or the runs that ended in the week before it; "
             "by default the run before it.",
+            callback=as_key,
         ),
     ] = "previous",
     output_format: Format = OutputFormat.text,

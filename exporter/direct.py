@@ -238,12 +238,14 @@ def _runs_by_models(
         f"from lake.staging.{name}"
         for name in tables
     )
+    uncounted = "stg_uncounted_rows"
+    selects += f" union all select run_id, epoch(occurred_at) from lake.staging.{uncounted}"
     sql = f"select run_id, max(ts) from ({selects}) group by run_id"
     for typed in (True, False):
-        raw_views(connection, source, typed)
+        raw_views(connection, [source], typed)
         try:
             with warehouse.one_thread(connection):
-                models.build(connection, tables)
+                models.build(connection, [*tables, uncounted])
                 rows = connection.execute(sql).fetchall()
             break
         except ENGINE_ERRORS:

@@ -12,7 +12,7 @@ import duckdb
 
 from exporter.errors import SourceError, TelemetryError, one_line
 from exporter.raw_schema import TELEMETRY
-from exporter.raw_sql import ENGINE_ERRORS, literal
+from exporter.raw_sql import COMPUTED, ENGINE_ERRORS, literal
 from exporter.sources import Skipped, Source
 
 #: Gives every run of a file with its latest time, as the staging models see them.
@@ -25,14 +25,17 @@ _NEVER = float("-inf")
 # The runs of a table and their latest times by walking an index on (run_id, ts), run by run.
 _SKIP_SCAN = """
 with recursive runs (run_id) as (
-    select min({run}) from {table}
+    select min({run} collate binary) from {table}
     union all
-    select (select min({run}) from {table} where {run} > runs.run_id)
+    select (
+        select min({run} collate binary) from {table} where {run} > runs.run_id collate binary
+    )
     from runs where runs.run_id is not null
 )
 select hex(run_id) as run_id, typeof(run_id) as kind,
-    (select typeof({ts}) from {table} where {run} = runs.run_id order by {ts} desc limit 1) as type,
-    (select printf('%!.17g', {ts}) from {table} where {run} = runs.run_id
+    (select typeof({ts}) from {table} where {run} = runs.run_id collate binary
+        order by {ts} desc limit 1) as type,
+    (select printf('%!.17g', {ts}) from {table} where {run} = runs.run_id collate binary
         order by {ts} desc limit 1) as ts
 from runs where run_id is not null
 """
@@ -64,11 +67,11 @@ class Found:
     """A run, the file it lives in, and what the search learnt about its rows.
 
     Attributes:
-        source: the file; an archived run only where no file has it.
+        source: the first file that has it; an archived run only where no file has it.
         run_id: the run.
         latest: its latest time, Unix seconds.
-        extents: where its rows lie, by table.
-        beside: the same run in archives, where rows may be that the source has no more.
+        extents: where its rows lie in the source, by table.
+        beside: the other files and archives that have rows of the run.
     """
 
     source: Source
@@ -76,6 +79,11 @@ class Found:
     latest: float = _NEVER
     extents: dict[str, Extent] = field(default_factory=dict)
     beside: list[Source] = field(default_factory=list)
+
+    @property
+    def places(self) -> list[Source]:
+        """Return all files and archives that have rows of the run."""
+        return [self.source, *self.beside]
 
 
 def find(
@@ -98,11 +106,10 @@ def find(
         SourceError: the files hold no run at all.
         NoSuchRun: the run is not in them.
     """
-    if run != "latest":
-        holders = [found for s in sources if (found := _holder(connection, s, run)) is not None]
-        in_files = [found for found in holders if found.source.archived is None]
-        if len(in_files or holders) == 1:
-            return _with_archives((in_files or holders)[0], sources)
+    if run != "latest" and not is_changed(run):
+        holders = [h for s in sources if (h := _holder(connection, s, run, runs_by_models))]
+        if holders:
+            return _together(holders)
     return chosen(latest_runs(connection, sources, runs_by_models, skipped), sources, run)
 
 
@@ -119,10 +126,14 @@ def chosen(everything: Sequence[Found], sources: Sequence[Source], run: str) -> 
     raise NoSuchRun(f"run {run!r} is not in {_names(sources)} ({len(everything)} runs{latest})")
 
 
-def _with_archives(found: Found, sources: Sequence[Source]) -> Found:
-    others = [s for s in sources if s.path != found.source.path]
-    found.beside = [s for s in others if s.archived and s.archived.run_id == found.run_id]
-    return found
+def _together(places: Sequence[Found]) -> Found:
+    """Return one run that several files and archives have; a file goes before an archive."""
+    first = min(places, key=lambda found: found.source.archived is not None)
+    return replace(
+        first,
+        latest=max(found.latest for found in places),
+        beside=[found.source for found in places if found is not first],
+    )
 
 
 def latest_runs(
@@ -140,16 +151,14 @@ def latest_runs(
             skipped.append(Skipped(source.path, one_line(error, 160)))
     if not everything:
         raise SourceError(f"no run in {_names(sources)}")
-    by_run: dict[str, Found] = {}
-    for found in sorted(everything, key=_when, reverse=True):
-        known = by_run.setdefault(found.run_id, found)
-        if known.source.archived is not None and found.source.archived is None:
-            by_run[found.run_id] = replace(found, latest=known.latest)
-    return [_with_archives(found, sources) for found in by_run.values()]
+    by_run: dict[str, list[Found]] = {}
+    for found in everything:
+        by_run.setdefault(found.run_id, []).append(found)
+    return sorted(map(_together, by_run.values()), key=_when, reverse=True)
 
 
 def _names(sources: Sequence[Source]) -> str:
-    return ", ".join(source.path for source in sources[:3])
+    return ", ".join(dict.fromkeys(source.path for source in sources[:3]))
 
 
 def runs_of_file(
@@ -159,40 +168,68 @@ def runs_of_file(
     return {found.run_id: found.latest for found in _runs(connection, source, runs_by_models)}
 
 
-def extent_of(connection: duckdb.DuckDBPyConnection, found: Found, table: str) -> Extent | None:
+def extent_of(
+    connection: duckdb.DuckDBPyConnection, found: Found, source: Source, table: str
+) -> Extent | None:
     """Return where the run's rows lie in a table that ids say something about; None for no idea."""
-    shape = found.source.tables[table]
-    if not (is_plain(found.source, table) and shape.id_is_rowid):
+    if not (is_plain(source, table) and source.tables[table].id_is_rowid):
         return None
-    if table not in found.extents:
-        extent = _measured(connection, found.source, table, found.run_id)
-        if extent is None:
-            return None
+    if source is found.source and table in found.extents:
+        return found.extents[table]
+    extent = _measured(connection, source, table, found.run_id)
+    if extent is not None and source is found.source:
         found.extents[table] = extent
-    return found.extents[table]
+    return extent
 
 
 def is_plain(source: Source, table: str) -> bool:
-    """Tell whether SQLite keeps the run ids of a table as text."""
+    """Tell whether SQLite keeps the run ids of a table as text, in a column that a scan sees."""
     return source.tables[table].columns.get("run_id", ("", ""))[1] == "varchar"
+
+
+def _is_text(source: Source, table: str) -> bool:
+    """Tell whether a run is found in a table by its id, as text."""
+    return source.tables[table].columns.get("run_id", ("", ""))[1] in ("varchar", COMPUTED)
 
 
 def _when(found: Found) -> tuple[float, str]:
     return found.latest, found.run_id
 
 
-def _holder(connection: duckdb.DuckDBPyConnection, source: Source, run: str) -> Found | None:
-    """Return the run where the file has it under just that name; None where it takes more."""
+def _holder(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    run: str,
+    runs_by_models: RunsByModels,
+) -> Found | None:
+    """Return the run where the source has it; None where it has not."""
     if source.archived is not None:
         return _archived(source) if source.archived.run_id == run else None
     found = Found(source, run)
-    for table in source.tables:
-        if not is_plain(source, table) or not source.tables[table].id_is_rowid:
-            continue
-        extent = _measured(connection, source, table, run)
-        if extent is not None:
-            found.extents[table] = extent
-    return found if found.extents else None
+    is_there, is_sure = False, True
+    for table, shape in source.tables.items():
+        if not _is_text(source, table):
+            is_sure = is_sure and "run_id" not in shape.columns
+        elif shape.id_is_rowid and is_plain(source, table):
+            extent = _measured(connection, source, table, run)
+            if extent is not None:
+                found.extents[table] = extent
+        elif not is_there:
+            is_there = _is_in(connection, source, table, run)
+    if is_there or found.extents:
+        return found
+    if not is_sure and run in (runs := runs_by_models(connection, source)):
+        return Found(source, run, runs[run])
+    return None
+
+
+def _is_in(connection: duckdb.DuckDBPyConnection, source: Source, table: str, run: str) -> bool:
+    """Tell whether a table whose ids say nothing has a row of a run."""
+    shape = source.tables[table]
+    where = f"{shape.columns['run_id'][0]} = {literal(run)} collate binary"
+    where += f" and ({shape.where})" if shape.where else ""
+    sql = f"select 1 as one from {shape.name} where {where} limit 1"
+    return bool(connection.execute("from sqlite_query(?, ?)", [source.alias, sql]).fetchall())
 
 
 def _runs(
@@ -294,6 +331,11 @@ def _is_odd(run_id: str | None) -> bool:
     return not run_id or not run_id.strip() or any(x in run_id for x in (":/", ":\\/", "\0"))
 
 
+def is_changed(run: str) -> bool:
+    """Tell whether a run id may stand for another one in its file: its hash, for one."""
+    return run.startswith("url-sha256:") or "\ufffd" in run or _is_odd(run)
+
+
 def _is_usual(ts: float) -> bool:
     return _YEARS[0] <= ts < _YEARS[1]
 
@@ -301,15 +343,15 @@ def _is_usual(ts: float) -> bool:
 def _indexes(
     connection: duckdb.DuckDBPyConnection, source: Source, table: str
 ) -> list[tuple[str, ...]]:
-    """Return the columns of each index of a table that covers all its rows."""
+    """Return the columns of each index of a table that covers all its rows, byte by byte."""
     name = source.tables[table].name
     rows = connection.execute(
         "select columns from sqlite_query(?, ?)",
         [
             source.alias,
-            "select group_concat(lower(i.name)) as columns "
-            f"from pragma_index_list({literal(name)}) as l, pragma_index_info(l.name) as i "
-            "where l.partial = 0 group by l.name",
+            "select group_concat(iif(i.coll = 'BINARY', lower(i.name), '')) as columns "
+            f"from pragma_index_list({literal(name)}) as l, pragma_index_xinfo(l.name) as i "
+            "where l.partial = 0 and i.key group by l.name",
         ],
     ).fetchall()
     return [tuple((columns or "").split(",")) for (columns,) in rows]
@@ -329,7 +371,7 @@ def _measured(
             sql = f"select {edges}, {ends.format(shape.name)} from {shape.name} where {run} = "
             row = connection.execute(
                 "select columns(*)::bigint from sqlite_query(?, ?)",
-                [source.alias, sql + literal(run_id)],
+                [source.alias, f"{sql}{literal(run_id)} collate binary"],
             ).fetchone()
         else:
             relation = f"{source.alias}.{shape.name}"

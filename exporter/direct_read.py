@@ -11,9 +11,10 @@ import duckdb
 
 from exporter import archived, warehouse
 from exporter.archived import ArchiveDamaged
-from exporter.direct_find import Extent, Found, extent_of, is_plain
+from exporter.direct_find import Extent, Found, extent_of, is_changed, is_plain
 from exporter.errors import SourceError
-from exporter.raw_schema import CAPABILITIES, TABLES, UPSERTED, raw_columns
+from exporter.load_table import merge, rows_sql
+from exporter.raw_schema import TABLES, raw_columns
 from exporter.raw_sql import (
     ENGINE_ERRORS,
     careful_sql,
@@ -24,6 +25,7 @@ from exporter.raw_sql import (
     typed_sql,
 )
 from exporter.sources import Source, reason_of
+from exporter.warehouse_schema import source_file_columns
 
 #: A run that makes up at least one part in this many of a table is read by the typed scan.
 _SHARE = 4
@@ -51,92 +53,105 @@ def reading(
         when one of its pieces is in; it raises SourceError where the file cannot be read. Leaving
         the block waits for all of them.
     """
-    sources = list({s.file_id: s for found in runs for s in (found.source, *found.beside)}.values())
-    columns = ["file_id", "path", *CAPABILITIES]
+    sources = list({s.file_id: s for found in runs for s in found.places}.values())
+    columns = list(source_file_columns())
     marks = ", ".join("?" for _ in columns)
     connection.execute("delete from lake.raw.source_files")
     for source in sources:
         connection.execute(
             f"insert into lake.raw.source_files ({', '.join(columns)}) values ({marks})",
-            [source.file_id, source.path, *source.capabilities().values()],
+            [source.booked()[name] for name in columns],
         )
-    if any(source.archived is not None for source in sources):
-        for table in TABLES:
-            _read_archived(connection, runs, table, wanted.get(table, ()))
-        yield []
-        return
-    given = {"load_id": "1"}
-    if len(sources) == 1:  # the usual case: no need to keep it row by row
-        given["file_id"] = literal(sources[0].file_id)
-    with _Readers(connection, sources) as readers:
+    with _Readers(connection, [s for s in sources if s.archived is None]) as readers:
         futures: list[tuple[str, Future[None]]] = []
         for table in TABLES:
-            columns = _make_relation(connection, table, {*wanted.get(table, ()), "file_id"}, given)
-            if is_whole:
-                for source in sources:
-                    ids = [f.run_id for f in runs if f.source.file_id == source.file_id]
-                    selects = partial(_selects_of_many, source, ids, table, columns=columns)
-                    futures.append((table, readers.submit(source, table, selects, columns)))
+            of_table = [[s for s in found.places if table in s.tables] for found in runs]
+            if any(len(group) > 1 or any(s.archived for s in group) for group in of_table):
+                _merge(connection, runs, table)
                 continue
-            for found in runs:
-                for part in _parts(connection, found, table):
-                    selects = partial(_selects, found, table, part, columns=columns)
-                    futures.append((table, readers.submit(found.source, table, selects, columns)))
+            holders = {s.file_id: s for group in of_table for s in group}
+            given = {"load_id": "1"}
+            if len(holders) == 1:  # the usual case: no need to keep it row by row
+                given["file_id"] = literal(*holders)
+            names = _make_relation(connection, table, {*wanted.get(table, ()), "file_id"}, given)
+            if is_whole:
+                for source in holders.values():
+                    ids = [f.run_id for f, group in zip(runs, of_table, strict=True)
+                           if source in group]  # fmt: skip
+                    selects = partial(_selects_of_many, source, ids, table, columns=names)
+                    futures.append((table, readers.submit(source, table, selects, names)))
+                continue
+            for found, group in zip(runs, of_table, strict=True):
+                for source in group:
+                    for part in _parts(connection, found, source, table):
+                        selects = partial(
+                            _selects, source, found.run_id, table, part, columns=names
+                        )
+                        futures.append((table, readers.submit(source, table, selects, names)))
         yield futures
 
 
-def raw_views(connection: duckdb.DuckDBPyConnection, source: Source, typed: bool) -> None:
-    """Present a whole file as the raw relations, by the typed scan or value by value."""
+def raw_views(
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], typed: bool
+) -> None:
+    """Present whole files as the raw relations, by the typed scan or value by value."""
+    columns = ", ".join(source_file_columns())
+    connection.execute("delete from lake.raw.source_files")
+    for source in sources:
+        connection.execute(
+            f"insert into lake.raw.source_files ({columns}) "
+            f"values ({', '.join('?' for _ in source.booked())})",
+            [*source.booked().values()],
+        )
     for table in TABLES:
-        shape = source.tables.get(table)
-        if shape is None:
-            select = empty_sql(table)
-        elif typed and typed_reader_fits(table, shape):
-            select = typed_sql(table, shape, source.alias)
-        else:
-            select = careful_sql(table, shape, source.alias)
+        selects = []
+        for source in sources:
+            shape = source.tables.get(table)
+            if shape is None:
+                continue
+            reads = typed_sql if typed and typed_reader_fits(table, shape) else careful_sql
+            selects.append(_marked(reads(table, shape, source.alias), source))
         connection.execute(
             f"create or replace view lake.raw.{table} as "
-            f"select *, {literal(source.file_id)} as file_id, 1::bigint as load_id from ({select})"
+            + (" union all by name ".join(selects) or _marked(empty_sql(table), None))
         )
 
 
-def _read_archived(
-    connection: duckdb.DuckDBPyConnection,
-    runs: Sequence[Found],
-    table: str,
-    wanted: Collection[str],
-) -> None:
-    """Make the raw relation of a table of which rows are in archives; a file's rows go first."""
-    names = UPSERTED.get(table, ("id",))
-    needed = {"run_id", "defect", "file_id", *names}
-    columns = _make_relation(connection, table, {*wanted, *needed}, {"load_id": "1"})
+def _marked(select: str, source: Source | None) -> str:
+    """Return a select with the columns that say where rows come from."""
+    file_id = literal(source.file_id) if source is not None else "null::varchar"
+    return f"select *, {file_id} as file_id, 1::bigint as load_id from ({select})"
+
+
+def _merge(connection: duckdb.DuckDBPyConnection, runs: Sequence[Found], table: str) -> None:
+    """Make the raw relation of a table of which several files or archives have rows of a run.
+
+    Which rows are the same is what the loader says.
+    """
+    kinds = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
+    connection.execute(f"drop view if exists lake.raw.{table}")
+    connection.execute(f"create or replace table lake.raw.{table} ({kinds})")
+    connection.execute(f"create or replace temp table new_{table} ({kinds})")
+    ids: dict[str, tuple[Source, list[str]]] = {}
     for found in runs:
-        if found.source.archived is None:
-            for part in _parts(connection, found, table):
-                selects = _selects(found, table, part, found.source.alias, columns)
-                _read_part(connection, found.source, table, selects, columns)
-    of_file = ", ".join(name for name in columns if name != "file_id")
-    same = " and ".join(
-        f"old.{name} is not distinct from new.{name}" for name in ("run_id", *names, "defect")
-    )
-    for source in (source for found in runs for source in (found.source, *found.beside)):
-        run = source.archived
-        if run is None or table not in run.tables:
-            continue
-        select = archived.select_sql(source.path, run, table)
+        for source in found.places:
+            if table in source.tables:
+                ids.setdefault(source.file_id, (source, []))[1].append(found.run_id)
+    for source, of_source in ids.values():
         try:
-            archived.check(source.path, run, [table])
+            if source.archived is not None:
+                archived.check(source.path, source.archived, [table])
+            of_runs = f"run_id in ({', '.join(map(literal, of_source))})"
             connection.execute(
-                f"insert into lake.raw.{table}_rows by name select {of_file}, "
-                f"{literal(source.file_id)} as file_id from ({select}) as new "
-                f"where not exists (select 1 from lake.raw.{table}_rows as old "
-                f"where {same})"
+                f"insert into new_{table} by name "
+                f"{_marked(rows_sql(source, table), source)} where {of_runs}"
             )
         except (*ENGINE_ERRORS, ArchiveDamaged) as error:
             raise SourceError(
                 f"cannot read {table} of {source.path}: {reason_of(error)}"
             ) from error
+    merge(connection, table, rereads=False)
+    connection.execute(f"drop table new_{table}")
 
 
 def _make_relation(
@@ -160,13 +175,10 @@ def _make_relation(
 
 
 def _parts(
-    connection: duckdb.DuckDBPyConnection, found: Found, table: str
+    connection: duckdb.DuckDBPyConnection, found: Found, source: Source, table: str
 ) -> Iterator[Extent | None]:
     """Yield the pieces in which to read a table's rows: ranges of ids, or None for the whole."""
-    shape = found.source.tables.get(table)
-    if shape is None:
-        return
-    extent = extent_of(connection, found, table)
+    extent = extent_of(connection, found, source, table)
     if extent is None or extent.rows < _SPLIT_ROWS or _is_large_part(extent):
         yield extent
         return
@@ -188,14 +200,15 @@ class _Readers:
         self._free: list[tuple[duckdb.DuckDBPyConnection, str]] = []
 
     def __enter__(self) -> _Readers:
-        for source in self._sources:
+        self._aliases = sorted({source.alias for source in self._sources})
+        for alias in self._aliases:
             file = self._connection.execute(
-                "select path from duckdb_databases() where database_name = ?", [source.alias]
+                "select path from duckdb_databases() where database_name = ?", [alias]
             ).fetchone()
             if file is None:
-                raise SourceError(f"{source.path} is no longer attached")
+                raise SourceError(f"{alias} is no longer attached")
             self._connection.execute(
-                f"attach {literal(file[0])} as second_{source.alias} (type sqlite, read_only)"
+                f"attach {literal(file[0])} as second_{alias} (type sqlite, read_only)"
             )
         for prefix in ("", "second_"):
             cursor = self._connection.cursor()
@@ -207,8 +220,8 @@ class _Readers:
         self._pool.shutdown(wait=True, cancel_futures=True)
         for cursor, _prefix in self._free:
             cursor.close()
-        for source in self._sources:
-            self._connection.execute(f"detach second_{source.alias}")
+        for alias in self._aliases:
+            self._connection.execute(f"detach second_{alias}")
 
     def submit(
         self,
@@ -275,22 +288,26 @@ def _selects_of_many(
 
 
 def _selects(
-    found: Found, table: str, part: Extent | None, alias: str, columns: Collection[str]
+    source: Source,
+    run_id: str,
+    table: str,
+    part: Extent | None,
+    alias: str,
+    columns: Collection[str],
 ) -> Iterator[str]:
     """Yield the ways to read one run's rows of a piece of a table, the fastest first."""
-    shape = found.source.tables[table]
-    of_run = f"run_id = {literal(found.run_id)}"
+    shape = source.tables[table]
+    of_run = f"run_id = {literal(run_id)}"
     columns = {*columns, "run_id"}
     if part is not None:
         if _is_large_part(part) and typed_reader_fits(table, shape):
             yield f"select * from ({typed_sql(table, shape, alias, columns)}) where {of_run}"
-        run = shape.columns["run_id"][0]
-        where = f"{run} = {literal(found.run_id)}"
+        where = f"{shape.columns['run_id'][0]} = {literal(run_id)} collate binary"
         where += f" and {shape.id_name} between {part.low:d} and {part.high:d}"
         yield lean_sql(table, shape, alias, where, columns)
         yield careful_sql(table, shape, alias, where)
         return
-    if shape.keys == ("run_id",) and is_plain(found.source, table):
-        run = shape.columns["run_id"][0]
-        yield lean_sql(table, shape, alias, f"{run} = {literal(found.run_id)}", columns)
+    if shape.keys == ("run_id",) and is_plain(source, table) and not is_changed(run_id):
+        where = f"{shape.columns['run_id'][0]} = {literal(run_id)} collate binary"
+        yield lean_sql(table, shape, alias, where, columns)
     yield f"select * from ({careful_sql(table, shape, alias)}) where {of_run}"

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
 from exporter import archived
 from exporter.archived import ArchiveDamaged, ArchivedRun
 from exporter.raw_schema import APPEND_ONLY, CAPABILITIES, TABLES
-from exporter.raw_sql import ENGINE_ERRORS, TableShape, typed_reader_fits
+from exporter.raw_sql import (
+    ENGINE_ERRORS,
+    TableShape,
+    careful_sql,
+    typed_reader_fits,
+    typed_sql,
+)
 from exporter.sources import Source, path_id
 
 #: From this many new rows on, a table is read by the typed scan instead of row by row.
 BULK_ROWS = 200_000
 #: The same for an archived run, many of which may be loaded at once.
 _BULK_ARCHIVED_ROWS = 20_000
+#: Ids of one block of downloads. A row may change at any time, and a block that did is read again.
+BLOCK_IDS = 4_096
 
 
 class SourceFailed(Exception):
@@ -54,6 +64,8 @@ class Plan:
         new_rows: about how many rows that is, going by the ids.
         moved: the mark differs from the one of the last load.
         first: nothing of the table was ever loaded from this file.
+        blocks: digest of each block of ids, of a table whose rows may change.
+        changed: lowest and highest id of the blocks up to `after` that changed since the last load.
     """
 
     source: Source
@@ -63,6 +75,8 @@ class Plan:
     new_rows: int = 0
     moved: bool = False
     first: bool = False
+    blocks: Mapping[int, str] = field(default_factory=dict)
+    changed: Sequence[tuple[int, int]] = ()
 
     @property
     def shape(self) -> TableShape:
@@ -75,9 +89,9 @@ class Plan:
         if self.source.archived is not None:
             return self.moved and self.table in APPEND_ONLY and self.new_rows >= _BULK_ARCHIVED_ROWS
         return (
-            self.after is None
+            self.first
             and self.new_rows >= BULK_ROWS
-            and (self.table in APPEND_ONLY or (self.table == "downloads" and self.first))
+            and (self.table in APPEND_ONLY or self.table == "downloads")
             and typed_reader_fits(self.table, self.shape)
         )
 
@@ -86,7 +100,13 @@ class Plan:
         """Tell whether there is certainly nothing to read."""
         if self.source.archived is not None:  # never changes, but as a whole
             return not self.moved
-        return self.table in APPEND_ONLY and self.after is not None and self.new_rows == 0
+        has_new = self.after is None or self.new_rows > 0
+        return self.shape.id_is_rowid and not has_new and not self.changed
+
+    @property
+    def rereads(self) -> bool:
+        """Tell whether rows are read that may be in the warehouse already, as they were."""
+        return not self.first or self.source.archived is not None
 
 
 class Marks:
@@ -100,6 +120,12 @@ class Marks:
                 "select file_id, table_name, last_id, fingerprint from lake.meta.watermarks"
             ).fetchall()
         }
+        self._blocks: dict[tuple[str, str], dict[int, str]] = {}
+        with suppress(duckdb.CatalogException):  # what an earlier release published has none
+            for file_id, table, block, digest in cursor.execute(
+                "select file_id, table_name, block, digest from lake.meta.blocks"
+            ).fetchall():
+                self._blocks.setdefault((file_id, table), {})[block] = digest
         columns = ", ".join(["file_id", "path", *CAPABILITIES])
         rows = cursor.execute(f"select {columns} from lake.raw.source_files").fetchall()
         self._paths: dict[str, str] = {file_id: path for file_id, path, *_ in rows}
@@ -122,7 +148,7 @@ class Marks:
                 if self._is_same(source, file_id):
                     return replace(source, file_id=file_id)
                 number += 1
-                file_id = path_id(source.path, number)
+                file_id = path_id(source.path, source.family, number)
             return replace(source, file_id=file_id)
         if self._gone is None:  # asked once: each file may have thousands of predecessors
             self._gone = [f for f, path in self._paths.items() if not os.path.exists(path)]
@@ -163,11 +189,25 @@ class Marks:
             known = self._marks.get((source.file_id, table))
             after = known.last_id if known and self._continues(source, table) else None
             mark = Mark(high, self._fingerprint(source, table, high))
+            blocks = {} if table in APPEND_ONLY else self._digests(source, table)
         except ENGINE_ERRORS as error:
             raise SourceFailed(source, table, typed=False, error=error) from error
         start = low - 1 if after is None else after
+        before = self._blocks.get((source.file_id, table), {})
         return Plan(
-            source, table, after, mark, max(high - start, 0), mark != known, first=known is None
+            source,
+            table,
+            after,
+            mark,
+            max(high - start, 0),
+            mark != known or blocks != before,
+            first=known is None,
+            blocks=blocks,
+            changed=[
+                (block * BLOCK_IDS, min((block + 1) * BLOCK_IDS - 1, after))
+                for block, digest in blocks.items()
+                if after is not None and block * BLOCK_IDS <= after and before.get(block) != digest
+            ],
         )
 
     def _plan_archived(self, source: Source, run: ArchivedRun, table: str) -> Plan:
@@ -187,6 +227,24 @@ class Marks:
         if not source.tables[table].id_is_rowid:
             return False
         return self._fingerprint(source, table, mark.last_id) == mark.fingerprint
+
+    def _digests(self, source: Source, table: str) -> dict[int, str]:
+        """Return a digest of each block of a table's ids, by one scan of the table."""
+        shape = source.tables[table]
+        selects = [careful_sql(table, shape, source.alias)]
+        if typed_reader_fits(table, shape):
+            selects.insert(0, typed_sql(table, shape, source.alias, TABLES[table]))
+        last: Exception = AssertionError()
+        for select in selects:
+            try:
+                found = self._cursor.execute(
+                    f"select id // {BLOCK_IDS:d}, bit_xor(hash(recorded))::varchar "
+                    f"from ({select}) as recorded group by all"
+                ).fetchall()
+                return dict(found)
+            except ENGINE_ERRORS as error:
+                last = error
+        raise last
 
     def _edges(self, source: Source, table: str) -> tuple[int | None, int | None]:
         shape = source.tables[table]

@@ -39,11 +39,7 @@ def append_bulk(cursor: duckdb.DuckDBPyConnection, plan: Plan, load_id: int) -> 
 
 
 def merge_small(
-    cursor: duckdb.DuckDBPyConnection,
-    table: str,
-    plans: Sequence[Plan],
-    load_id: int,
-    open_ranges: dict[str, list[tuple[int, int]]],
+    cursor: duckdb.DuckDBPyConnection, table: str, plans: Sequence[Plan], load_id: int
 ) -> tuple[int, int]:
     """Append and update the rows of several files' tables, read value by value.
 
@@ -52,7 +48,6 @@ def merge_small(
         table: the contract's name of the table.
         plans: one for each file; together they fit in memory.
         load_id: number of the load.
-        open_ranges: by file_id, the id ranges of downloads that may still be updated.
 
     Returns:
         Rows appended, rows changed.
@@ -63,17 +58,28 @@ def merge_small(
     cursor.execute(f"drop table if exists new_{table}")
     selects = [
         f"select *, {literal(plan.source.file_id)} as file_id, {load_id:d}::bigint as load_id "
-        f"from ({rows_sql(plan.source, table, _where(plan, open_ranges))})"
+        f"from ({rows_sql(plan.source, table, _where(plan))})"
         for plan in plans
     ]
     try:
         cursor.execute(f"create temp table new_{table} as {' union all by name '.join(selects)}")
     except ENGINE_ERRORS as error:
         raise SourceFailed(plans[0].source, table, typed=False, error=error) from error
-    changed = 0 if table in APPEND_ONLY else _replace_changed(cursor, table)
-    appended = _append_unknown(cursor, table)
+    changed, appended = merge(cursor, table, any(plan.rereads for plan in plans))
     cursor.execute(f"drop table new_{table}")
     return appended, changed
+
+
+def merge(cursor: duckdb.DuckDBPyConnection, table: str, rereads: bool) -> tuple[int, int]:
+    """Bring what ``new_<table>`` holds into the raw relation; return rows changed, appended.
+
+    Args:
+        cursor: a connection with the temporary table new_<table>.
+        table: the contract's name of the table.
+        rereads: rows of these files may be in the relation already, as they were.
+    """
+    changed = _delete_changed(cursor, table) if rereads else 0
+    return changed, _append_unknown(cursor, table) - changed
 
 
 def rows_sql(source: Source, table: str, where: str = "") -> str:
@@ -89,79 +95,97 @@ def rows_sql(source: Source, table: str, where: str = "") -> str:
     return careful_sql(table, source.tables[table], source.alias, where)
 
 
-def _where(plan: Plan, open_ranges: dict[str, list[tuple[int, int]]]) -> str:
+def _where(plan: Plan) -> str:
     if plan.after is None:
         return ""
     key = plan.shape.id_name
-    ranges = open_ranges.get(plan.source.file_id, []) if plan.table == "downloads" else []
     return " or ".join(
-        [f"{key} > {plan.after:d}", *(f"{key} between {a:d} and {b:d}" for a, b in ranges)]
+        [f"{key} > {plan.after:d}", *(f"{key} between {a:d} and {b:d}" for a, b in plan.changed)]
     )
 
 
 def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
     """Append the rows of temp table new_<table> that the lake does not have."""
+    near = _near(cursor, table)
+    if near is None:
+        return 0
+    if table == "downloads":
+        _find_workers(cursor, near)
+    # The same row may come from a file and its copy in one load: keep the one whose file goes
+    # first. Rows that nothing tells apart may also lie in one file: keep as many as it has.
+    order = f"({_is_archived('other')}, other.file_id) < ({_is_archived('new')}, new.file_id)"
+    same = ", ".join(f"new.{c}" for c in ("run_id", *_names(table), "file_id"))
+    return _count(
+        cursor,
+        f"insert into lake.raw.{table} by name select * exclude same_before from ("
+        f"select new.*, row_number() over (partition by {same}, {_content(table, 'new')}) "
+        f"as same_before from new_{table} as new where not exists ("
+        f"select 1 from new_{table} as other where {_same(table, 'other')} and {order})"
+        f") as new where same_before > ({_known_rows(table, near, 'count(*)')})",
+    )
+
+
+def _near(cursor: duckdb.DuckDBPyConnection, table: str) -> str | None:
+    """Return a condition on rows of the lake that new rows could be; None without new rows."""
     bounds = cursor.execute(
         f"select min(id), max(id), count(distinct run_id), list(distinct run_id) from new_{table}"
     ).fetchone()
     if bounds is None or bounds[0] is None:
-        return 0
+        return None
     low, high, runs, names = bounds
     near = "true" if table in UPSERTED else f"known.id between {low:d} and {high:d}"
     if runs <= 20:  # a literal list lets DuckLake pass over the files of other runs
         listed = ", ".join(literal(name) for name in names if name is not None)
         near += f" and (known.run_id is null{f' or known.run_id in ({listed})' if listed else ''})"
-    # The same row may come from a file and its copy in one load: keep one of them. Rows that
-    # nothing tells apart may also lie in one file: keep as many as it has.
-    key = _key(table)
-    return _count(
-        cursor,
-        f"insert into lake.raw.{table} by name select * exclude (copy_number, same_before) from ("
-        f"select new.*, dense_rank() over (partition by {key} "
-        f"order by {_is_archived('new')}, new.file_id) as copy_number,"
-        f" row_number() over (partition by {key}, new.file_id) as same_before "
-        f"from new_{table} as new) as new "
-        f"where copy_number = 1 and same_before > ({_known_rows(table, near, 'count(*)')})",
+    return near
+
+
+def _find_workers(cursor: duckdb.DuckDBPyConnection, near: str) -> None:
+    """Fill temp table workers: pairs of files that tell a run's downloads apart by the same ids.
+
+    A copy of a file has the same artifact under each id, whatever its row said since; the files
+    of two workers do not.
+    """
+    rows = (
+        "select run_id, id, artifact_id, work_id, file_id from new_downloads union all "
+        "select run_id, id, artifact_id, work_id, file_id "
+        f"from lake.raw.downloads as known where {near}"
+    )
+    cursor.execute(
+        f"create or replace temp table workers as with told as ({rows}) "
+        "select distinct one.run_id, one.file_id as one_file, other.file_id as other_file "
+        "from told as one join told as other on one.run_id = other.run_id and one.id = other.id "
+        "where one.file_id <> other.file_id and "
+        "(one.artifact_id is distinct from other.artifact_id "
+        "or one.work_id is distinct from other.work_id)"
     )
 
 
-def _replace_changed(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
-    """Replace the rows that differ from the lake's in the file that owns them.
+def _delete_changed(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Delete the rows of the lake of which their file now says something else.
 
     What an archive holds is the last that its file said of it, unless the file still says more.
     """
-    columns = [c for c in raw_columns(table) if c not in ("id", "file_id", "load_id")]
-    differs = " or ".join(f"new.{c} is distinct from old.{c}" for c in columns)
-    named = "".join(f" and new.{c} is not distinct from {{0}}.{c}" for c in _names(table))
-    cursor.execute(
-        f"""
-        create or replace temp table changed_rows as
-        select new.*, old.id as old_id, old.file_id as old_file_id
-        from new_{table} as new
-        join lake.raw.{table} as old on new.run_id = old.run_id {named.format("old")}
-        where new.defect is null and old.defect is null and ({differs})
-            and (new.file_id = old.file_id or {_is_archived("new")} <> {_is_archived("old")})
-            and not ({_is_archived("new")} and exists (
-                select 1 from new_{table} as live
-                where live.run_id = new.run_id {named.format("live")} and not {_is_archived("live")}
-            ))
-        qualify row_number() over (
-            partition by old.run_id, old.id, old.file_id order by new.file_id = old.file_id desc
-        ) = 1
-        """
+    named = " and ".join(
+        f"new.{c} is not distinct from old.{c}" for c in ("run_id", *_names(table))
     )
-    changed = _count(
-        cursor,
-        f"delete from lake.raw.{table} as old using changed_rows as new "
-        "where new.run_id = old.run_id and new.old_file_id = old.file_id and new.old_id = old.id",
-    )
-    if changed:
-        cursor.execute(
-            f"insert into lake.raw.{table} by name "
-            "select * exclude (old_id, old_file_id) from changed_rows"
+    mutable = table not in APPEND_ONLY
+    owned = "new.file_id = old.file_id"
+    if mutable:
+        live = named.replace("new.", "live.").replace("old.", "new.")
+        owned = (
+            f"({owned} or {_is_archived('new')} <> {_is_archived('old')}) "
+            f"and not ({_is_archived('new')} and exists (select 1 from new_{table} as live "
+            f"where {live} and not {_is_archived('live')}))"
         )
-    cursor.execute("drop table changed_rows")
-    return changed
+    return _count(
+        cursor,
+        f"delete from lake.raw.{table} as old where old.run_id is not null and old.defect is null "
+        f"and exists (select 1 from new_{table} as new where {named} and new.defect is null "
+        f"and {owned} and {_everything(table, 'new')} <> {_everything(table, 'old')}) "
+        f"and not exists (select 1 from new_{table} as new where {named} "
+        f"and {_everything(table, 'new')} = {_everything(table, 'old')})",
+    )
 
 
 def _is_archived(alias: str) -> str:
@@ -194,11 +218,6 @@ def _names(table: str) -> tuple[str, ...]:
     return UPSERTED.get(table, ("id",))
 
 
-def _key(table: str) -> str:
-    """Return what names a row: its run and id; without a usable run_id also all it says."""
-    return ", ".join(f"new.{c}" for c in ("run_id", *_names(table))) + f", {_content(table, 'new')}"
-
-
 def _unknown(table: str, near: str) -> str:
     """Return a condition on a new row of a bulk load: the lake does not have it."""
     return f"not exists ({_known_rows(table, near, '1')})"
@@ -206,21 +225,44 @@ def _unknown(table: str, near: str) -> str:
 
 def _known_rows(table: str, near: str, selected: str) -> str:
     """Return a subquery over the lake's rows that are the new row."""
-    named = ("run_id", *_names(table))
-    same = " and ".join(f"known.{c} is not distinct from new.{c}" for c in named)
-    same += f" and {_content(table, 'known')} is not distinct from {_content(table, 'new')}"
     return (
         f"select {selected} from (select known.* from lake.raw.{table} as known where {near}) "
-        f"as known where {same}"
+        f"as known where {_same(table, 'known')}"
+    )
+
+
+def _same(table: str, other: str) -> str:
+    """Return a condition that a row of an alias is the new row.
+
+    Ids alone do not tell: the files of two workers of a run give out the same ones. A download is
+    the same in a copy of its file, though the copy may have an earlier or a later state of it.
+    """
+    names = ("run_id", *_names(table))
+    same = " and ".join(f"{other}.{c} is not distinct from new.{c}" for c in names)
+    content = f"{_content(table, other)} is not distinct from {_content(table, 'new')}"
+    if table in UPSERTED:
+        copied = f"{_is_archived(other)} <> {_is_archived('new')}"
+        return f"{same} and ({content} or {copied})"
+    if table != "downloads":
+        return f"{same} and {content}"
+    return (
+        f"{same} and ({content} or new.run_id is not null and {other}.file_id <> new.file_id "
+        f"and {other}.artifact_id is not distinct from new.artifact_id "
+        f"and {other}.work_id is not distinct from new.work_id "
+        f"and not exists (select 1 from workers where workers.run_id = new.run_id "
+        f"and workers.one_file = {other}.file_id and workers.other_file = new.file_id))"
     )
 
 
 def _content(table: str, alias: str) -> str:
-    values = ", ".join(
-        f"{alias}.{c}" for c in raw_columns(table) if c not in ("file_id", "load_id")
-    )
-    unnamed = f"trim(coalesce({alias}.run_id, '')) = '' or {alias}.defect is not null"
-    return f"case when {unnamed} then hash({values}) end"
+    """Return what tells rows of one name apart; a recorder's writer is told by its name alone."""
+    return "null" if table == "recorder_status" else _everything(table, alias)
+
+
+def _everything(table: str, alias: str) -> str:
+    """Return a hash of all that a row says; an upsert may give it another id."""
+    without = {"file_id", "load_id", *(("id",) if table in UPSERTED else ())}
+    return f"hash({', '.join(f'{alias}.{c}' for c in raw_columns(table) if c not in without)})"
 
 
 def _count(cursor: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -17,16 +17,15 @@ from exporter.archived import MANIFEST, ArchiveDamaged
 from exporter.errors import SourceError
 from exporter.load_plan import Marks, Plan, SourceFailed
 from exporter.load_table import append_bulk, merge_small, rows_sql
-from exporter.raw_schema import CAPABILITIES, TABLES
+from exporter.raw_schema import TABLES
 from exporter.raw_sql import ENGINE_ERRORS, literal
 from exporter.sources import Skipped, Source, attached, expand, reason_of
+from exporter.warehouse_schema import source_file_columns
 
 #: Files of one transaction: each holds a few descriptors, and 1,024 is a usual limit.
 CHUNK_FILES = 150
 #: Bytes of telemetry that one thread reads as soon as several do.
 SMALL_BYTES = 1 << 24
-#: Days without a change after which a run that never ended is no longer re-read for updates.
-SETTLE_DAYS = 7
 
 Say = Callable[[str], None]
 
@@ -164,10 +163,9 @@ class _Chunk:
         }
         row = self.cursor.execute("select coalesce(max(load_id), 0) + 1 from lake.meta.loads")
         load_id = int((row.fetchone() or (1,))[0])
-        ranges = self._open_ranges()
         appended, changed = dict.fromkeys(TABLES, 0), 0
         for table in TABLES:
-            added, updated = self._table(table, plans[table], load_id, ranges)
+            added, updated = self._table(table, plans[table], load_id)
             appended[table] += added
             changed += updated
         moved = [plan for group in plans.values() for plan in group if plan.moved]
@@ -175,18 +173,12 @@ class _Chunk:
         if new_files or other_files or moved or changed or any(appended.values()):
             self._book(load_id, moved, sum(appended.values()), changed, other_files)
             self.report.load_id = load_id
-        self.report.files += len(sources)
+        self.report.files += len({source.path for source in sources})
         self.report.changed += changed
         for table, rows in appended.items():
             self.report.appended[table] = self.report.appended.get(table, 0) + rows
 
-    def _table(
-        self,
-        table: str,
-        plans: list[Plan],
-        load_id: int,
-        ranges: dict[str, list[tuple[int, int]]],
-    ) -> tuple[int, int]:
+    def _table(self, table: str, plans: list[Plan], load_id: int) -> tuple[int, int]:
         appended, changed, small = 0, 0, []
         for plan in plans:
             if plan.bulk and (plan.source.alias, table) not in self.careful:
@@ -196,33 +188,20 @@ class _Chunk:
                 small.append(plan)
         for group in [[plan] for plan in small] if self.one_by_one else [small]:
             if group:
-                added, updated = merge_small(self.cursor, table, group, load_id, ranges)
+                added, updated = merge_small(self.cursor, table, group, load_id)
                 appended, changed = appended + added, changed + updated
         return appended, changed
 
-    def _open_ranges(self) -> dict[str, list[tuple[int, int]]]:
-        """Return the id ranges of downloads whose runs may still update them, overlaps merged."""
-        merged: dict[str, list[tuple[int, int]]] = {}
-        for file_id, low, high in self.cursor.execute(
-            "select file_id, min_id, max_id from lake.meta.open_runs order by file_id, min_id"
-        ).fetchall():
-            ranges = merged.setdefault(file_id, [])
-            if ranges and low <= ranges[-1][1] + 1:
-                ranges[-1] = (ranges[-1][0], max(ranges[-1][1], high))
-            else:
-                ranges.append((low, high))
-        return merged
-
     def _book_sources(self, sources: list[Source]) -> tuple[list[str], list[str]]:
-        """Keep path and capabilities of each file; return the new ones and those that differ."""
-        columns = ["file_id", "path", *CAPABILITIES]
+        """Keep what each file is and can say; return the new ones and those that differ."""
+        columns = list(source_file_columns())
         known = {
             row[0]: row
             for row in self.cursor.execute(
                 f"select {', '.join(columns)} from lake.raw.source_files"
             ).fetchall()
         }
-        rows = [(s.file_id, s.path, *s.capabilities().values()) for s in sources]
+        rows = [tuple(source.booked()[name] for name in columns) for source in sources]
         different = [row for row in rows if known.get(row[0]) != row]
         for row in different:
             self.cursor.execute("delete from lake.raw.source_files where file_id = ?", [row[0]])
@@ -242,7 +221,7 @@ class _Chunk:
         changed: int,
         other_files: list[str],
     ) -> None:
-        """Write how far each file has been read, which runs were touched, which stay open."""
+        """Write how far each file has been read, and which runs were touched."""
         execute = self.cursor.execute
         columns = "file_id, table_name, last_id, fingerprint"
         execute(
@@ -261,6 +240,7 @@ class _Chunk:
         )
         execute("insert into lake.meta.watermarks by name from moved_marks")
         execute("drop table moved_marks")
+        self._book_blocks(moved)
         # what a file can say has changed, or where it lies: its runs are to be looked at again
         of_files = "".join(f" or file_id = {literal(file_id)}" for file_id in other_files)
         touched = " union ".join(
@@ -271,7 +251,6 @@ class _Chunk:
             "insert into lake.meta.load_runs by name "
             f"select {load_id:d} as load_id, run_id from ({touched})"
         )
-        self._book_open_runs(load_id)
         for skip in self.report.skipped:
             execute(
                 "insert into lake.meta.load_skips (load_id, path, reason) values (?, ?, ?)",
@@ -283,42 +262,25 @@ class _Chunk:
             [load_id, len(self.sources), len(self.report.skipped), appended, changed],
         )
 
-    def _book_open_runs(self, load_id: int) -> None:
-        execute = self.cursor.execute
-        execute(
-            f"""
-            create or replace temp table still_open as
-            with seen as (
-                from lake.meta.open_runs
-                union all by name
-                select
-                    file_id, run_id, min(id) as min_id, max(id) as max_id,
-                    now() as last_changed_at
-                from lake.raw.downloads where load_id = {load_id:d} and run_id is not null
-                group by all
-            ),
-
-            touched as (select run_id from lake.meta.load_runs where load_id = {load_id:d}),
-
-            ended as (
-                select run_id from lake.raw.run_summary
-                where finished_at is not null or finished_at_text is not null
-            )
-
-            select
-                seen.file_id,
-                seen.run_id,
-                min(seen.min_id) as min_id,
-                max(seen.max_id) as max_id,
-                max(if(touched.run_id is null, seen.last_changed_at, now())) as last_changed_at,
-            from seen
-            left join touched on seen.run_id = touched.run_id
-            where seen.run_id not in (select run_id from ended where run_id is not null)
-            group by all
-            having max(if(touched.run_id is null, seen.last_changed_at, now()))
-                > now() - interval {SETTLE_DAYS:d} days
-            """
+    def _book_blocks(self, moved: list[Plan]) -> None:
+        """Write the digests of the blocks of tables whose rows may change."""
+        blocks = [
+            (plan.source.file_id, plan.table, block, digest)
+            for plan in moved
+            for block, digest in plan.blocks.items()
+        ]
+        if not blocks:
+            return
+        kinds = ("varchar", "varchar", "bigint", "varchar")
+        columns = ", ".join(f"unnest(?::{kind}[])" for kind in kinds)
+        self.cursor.execute(
+            "create or replace temp table moved_blocks (file_id, table_name, block, digest) as "
+            f"select {columns}",
+            [list(column) for column in zip(*blocks, strict=True)],
         )
-        execute("delete from lake.meta.open_runs")
-        execute("insert into lake.meta.open_runs by name from still_open")
-        execute("drop table still_open")
+        self.cursor.execute(
+            "delete from lake.meta.blocks as old where exists (select 1 from moved_blocks as new "
+            "where old.file_id = new.file_id and old.table_name = new.table_name)"
+        )
+        self.cursor.execute("insert into lake.meta.blocks by name from moved_blocks")
+        self.cursor.execute("drop table moved_blocks")

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from exporter.errors import UsageError
+from exporter.raw_schema import as_key
 
 
 class OutputFormat(StrEnum):
@@ -38,7 +39,7 @@ DbElseWarehouse = Annotated[
         "DOCSTOKG_TELEMETRY_DB_PATH, else the warehouse.",
     ),
 ]
-Run = Annotated[str, typer.Option("--run", help="A run id, or latest.")]
+Run = Annotated[str, typer.Option("--run", help="A run id, or latest.", callback=as_key)]
 Project = Annotated[
     Path | None,
     typer.Option("--project-dir", help="Your own copy of the dbt project, to change models in."),

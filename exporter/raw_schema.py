@@ -5,6 +5,7 @@ says how a value is read:
 
 - ``key``: text that identifies something; a URL in it is replaced by its SHA-256;
 - ``text``: free text; URLs in it are replaced by ``[url]``;
+- ``url``: of a URL only the host is kept;
 - ``hash``: a hex digest; anything that looks like a URL is set aside;
 - ``integer``, ``double``: numbers (text that reads as a number counts);
 - ``flag``: 0 or 1, also written true, yes, t, false, no or f, in any case;
@@ -14,9 +15,10 @@ says how a value is read:
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final, Literal
 
-Kind = Literal["key", "text", "hash", "integer", "flag", "double", "time"]
+Kind = Literal["key", "text", "url", "hash", "integer", "flag", "double", "time"]
 
 TABLES: Final[dict[str, dict[str, Kind]]] = {
     "http_events": {
@@ -87,6 +89,9 @@ TABLES: Final[dict[str, dict[str, Kind]]] = {
         "dedupe_action": "text",
         "elapsed_ms": "double",
         "metadata": "text",
+        "classification": "text",
+        "reason": "text",
+        "dry_run": "flag",
     },
     "run_summary": {
         "run_id": "key",
@@ -138,6 +143,7 @@ CAPABILITIES: Final[dict[str, tuple[str, str | None]]] = {
 _DUCKDB_TYPES: Final[dict[Kind, str]] = {
     "key": "varchar",
     "text": "varchar",
+    "url": "varchar",
     "hash": "varchar",
     "integer": "bigint",
     "flag": "bigint",
@@ -166,6 +172,16 @@ def raw_columns(table: str) -> dict[str, str]:
         "file_id": "varchar",
         "load_id": "bigint",
     }
+
+
+def as_key(text: str) -> str:
+    """Return what a ``key`` becomes when it is read, so that a person may write it as recorded.
+
+    `exporter.raw_sql` does the same in SQL.
+    """
+    if ":/" in text or ":\\/" in text:
+        return f"url-sha256:{sha256(text.encode(errors='replace')).hexdigest()}"
+    return text.replace("\0", "\ufffd")
 
 
 def value_columns(column: str, kind: Kind) -> list[tuple[str, str]]:

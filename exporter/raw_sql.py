@@ -13,8 +13,8 @@ and paths and values are quoted by DuckDB.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import duckdb
 
@@ -25,6 +25,12 @@ ENGINE_ERRORS = (duckdb.Error, UnicodeDecodeError)
 
 #: scheme://… also as JSON escapes it (scheme:\/\/…)
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*:(\\?/){2}[^\s\"'<>]*"
+
+#: The host of a URL, without user and port; an IPv6 address keeps its brackets.
+_HOST = r"^\s*[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@\s]*@)?(\[[^\]/?#\s]*\]|[^/?#:@\s]+)"
+
+#: The type of a column that DuckDB's scan does not see: SQLite computes it.
+COMPUTED = "computed"
 
 #: Kinds whose values are numbers, and those of them that are whole.
 _NUMBERS = ("integer", "flag", "double", "time")
@@ -37,10 +43,13 @@ class TableShape:
 
     Attributes:
         name: the table's name as the file spells it.
-        columns: lower-cased name to (name as spelled, type as DuckDB attaches it, lower-cased).
+        columns: lower-cased name to (name as spelled, or an expression in SQLite's SQL; type as
+            DuckDB attaches it, lower-cased, or COMPUTED).
         keys: names of the columns of the primary key, lower-cased.
         id_is_rowid: the id is SQLite's INTEGER PRIMARY KEY, so unique and in commit order.
-        has_rowid: false for WITHOUT ROWID tables.
+        has_rowid: false for views and WITHOUT ROWID tables.
+        kinds: columns that are read as another kind than the contract's.
+        where: a condition on its rows, in SQLite's SQL; others are not telemetry.
     """
 
     name: str
@@ -48,6 +57,8 @@ class TableShape:
     keys: tuple[str, ...]
     id_is_rowid: bool
     has_rowid: bool
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    where: str = ""
 
     @property
     def id_name(self) -> str:
@@ -100,19 +111,17 @@ def careful_sql(
         extra: columns to add as one more, ``extra``: a JSON object of their texts.
     """
     outer, sent = [], []
-    for column, kind in TABLES[table].items():
-        names = _file_columns(column, kind, shape)
+    for column, kind, names in _read_columns(table, shape):
         sent += [f"{_send(name, kind)} as t_{alias_}" for alias_, name in names]
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
     for number, column in enumerate(extra):
         sent.append(f"{_send(identifier(shape.columns[column][0]), 'text')} as u_{number}")
     columns = ", ".join([_id_columns(table, shape), *(sent or ["null as t_none"])])
-    inner = f"select {columns} from {shape.name}"
-    inner = (
-        f"select * from ({inner}) where {where}"
-        if where and not shape.id_is_rowid
-        else (f"{inner} where {where}" if where else inner)
-    )
+    if shape.id_is_rowid:
+        inner = f"select {columns} from {shape.name}{_where(shape.where, where)}"
+    else:  # an id is worked out first, from all rows
+        inner = f"select {columns} from {shape.name}{_where(shape.where)}"
+        inner = f"select * from ({inner}){_where(where)}" if where else inner
     return _assemble(
         outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _received, extra=extra
     )
@@ -125,8 +134,7 @@ def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Coll
     not kept. For answers that are thrown away after they are shown.
     """
     outer, sent = [], []
-    for column, kind in TABLES[table].items():
-        names = _file_columns(column, kind, shape) if _is_wanted(column, wanted) else []
+    for column, kind, names in _read_columns(table, shape, wanted):
         sent += [
             f"case typeof({name}) when 'real' "
             f"then nullif(nullif(printf('%!.17g', {name}), 'Inf'), '-Inf') "
@@ -135,7 +143,7 @@ def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Coll
         ]
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
     columns = ", ".join([_id_columns(table, shape), *sent])
-    inner = f"select {columns} from {shape.name} where {where}"
+    inner = f"select {columns} from {shape.name}{_where(shape.where, where)}"
     return _assemble(outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _plain, False)
 
 
@@ -151,8 +159,7 @@ def typed_sql(
         wanted: the columns to read, the others being NULL; None for all, and for what did not fit.
     """
     outer, columns = [], [f"{shape.id_name} as id", "null::varchar as defect"]
-    for column, kind in TABLES[table].items():
-        names = _file_columns(column, kind, shape) if _is_wanted(column, wanted) else []
+    for column, kind, names in _read_columns(table, shape, wanted):
         columns += [f"{name} as t_{alias_}" for alias_, name in names]
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
     source = f"(select {', '.join(columns)} from {alias}.{shape.name})"
@@ -170,35 +177,55 @@ def empty_sql(table: str) -> str:
     return _assemble(outer, source, _received)
 
 
+def _where(*conditions: str) -> str:
+    """Return a WHERE clause of the conditions that are not empty; nothing where all are."""
+    given = [f"({condition})" for condition in conditions if condition]
+    return f" where {' and '.join(given)}" if given else ""
+
+
+def _read_columns(
+    table: str, shape: TableShape, wanted: Collection[str] | None = None
+) -> Iterator[tuple[str, Kind, list[tuple[str, str]]]]:
+    """Yield each column of the contract, its kind, and what of the file it is read from."""
+    for column, kind in TABLES[table].items():
+        kind = shape.kinds.get(column, kind)
+        yield (
+            column,
+            kind,
+            _file_columns(column, kind, shape) if _is_wanted(column, wanted) else [],
+        )
+
+
 def _file_columns(column: str, kind: Kind, shape: TableShape) -> list[tuple[str, str]]:
     names = [column, "timestamp"] if column == "ts" and kind == "time" else [column]
     return [(name, shape.columns[name][0]) for name in names if name in shape.columns]
 
 
 def _id_columns(table: str, shape: TableShape) -> str:
-    """Select id and, where nothing in the file keeps it unique, what is wrong with it."""
+    """Select the id, and what is wrong with the row where nothing keeps rows of a run apart.
+
+    A row without a whole number as id gets its position, negated so that it is no other row's.
+    """
     if shape.id_is_rowid:
         return f"{shape.id_name} as id, null as defect"
     position = "rowid" if shape.has_rowid else "row_number() over ()"
-    order = "order by rowid" if shape.has_rowid else ""
-    run = shape.columns["run_id"][0] if "run_id" in shape.columns else "null"
-    if "id" not in shape.columns:
-        names = UPSERTED.get(table)
-        if names is None or (shape.keys and shape.keys in (("run_id",), names)):
-            return f"{position} as id, null as defect"
-        # the row written last is the run's; one without a run is rejected for that
-        within = "".join(f", {shape.columns[n][0]}" for n in names if n in shape.columns)
+    if "id" in shape.columns:
+        name = shape.id_name
         return (
-            f"{position} as id, case when {run} is not null and row_number() over "
-            f"(partition by {run}{within} {order}{' desc' if order else ''}) > 1 "
-            f"then '{' and '.join(['run_id', *names])} is not unique' end as defect"
+            f"case when typeof({name}) = 'integer' then {name} else -({position}) end as id, "
+            "null as defect"
         )
-    name = shape.id_name
+    names = UPSERTED.get(table)
+    if names is None or (shape.keys and shape.keys in (("run_id",), names)):
+        return f"{position} as id, null as defect"
+    # the row written last is the run's; one without a run is rejected for that
+    run = shape.columns["run_id"][0] if "run_id" in shape.columns else "null"
+    within = "".join(f", {shape.columns[n][0]} collate binary" for n in names if n in shape.columns)
+    order = "order by rowid desc" if shape.has_rowid else ""
     return (
-        f"case when typeof({name}) = 'integer' then {name} else {position} end as id, "
-        f"case when typeof({name}) <> 'integer' then 'id is not an integer' "
-        f"when row_number() over (partition by {run}, {name} {order}) > 1 "
-        "then 'id is not unique' end as defect"
+        f"{position} as id, case when {run} is not null and row_number() over "
+        f"(partition by {run} collate binary{within} {order}) > 1 "
+        f"then '{' and '.join(['run_id', *names])} is not unique' end as defect"
     )
 
 
@@ -234,6 +261,8 @@ def _received(column: str, kind: Kind) -> tuple[str, str, str]:
         f"case when {column}[1] = 'n' then {column}[2:] when {column}[1] <> 'b' or {column} = '' "
         f"then try(decode(unhex({column}))) end"
     )
+    if kind == "url":
+        return "null::double", text, "'[url]'"
     shown = f"coalesce({text}, 'x''' || ltrim({column}, 'b') || '''')"
     return "null::double", text, shown
 
@@ -361,6 +390,8 @@ def _value(kind: Kind, number: str, text: str) -> str:
         return f"try_cast(round({number}) as bigint)"
     if kind == "hash":
         return _if_url(text, "null")
+    if kind == "url":
+        return f"nullif(regexp_extract({text}, {literal(_HOST)}, 1), '')"
     if kind == "key":  # a NUL ends a text half-way in many programs
         text = f"replace({text}, chr(0), '\ufffd')"
         return _if_url(text, f"'url-sha256:' || sha256({text})")

@@ -93,7 +93,7 @@ def over_file(
         if not probe.sources:
             raise SourceError(probe.skipped[0].reason)
         for typed in (True, False):
-            raw_views(connection, probe.sources[0], typed)
+            raw_views(connection, probe.sources, typed)
             try:
                 models.build(connection, wanted)
                 return ask(connection)

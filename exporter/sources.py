@@ -8,33 +8,37 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
 
 from exporter import archived
 from exporter.archived import ArchiveDamaged, ArchivedRun
+from exporter.crawler_tables import CRAWLER_TABLES, TELEMETRY_FAMILY, expressions, filled
 from exporter.errors import one_line
 from exporter.raw_schema import CAPABILITIES, TABLES
-from exporter.raw_sql import ENGINE_ERRORS, TableShape, literal
+from exporter.raw_sql import COMPUTED, ENGINE_ERRORS, TableShape, literal
 
 #: What a file looks like from outside.
 Look = tuple[int, ...]
 
 _SUFFIXES = (".sqlite3", ".sqlite", ".db")
-#: Tables, the columns of their primary key, and what becomes of their rowid.
-_TABLES_SQL = """
-select m.name,
-    (select group_concat(lower(c.name)) from pragma_table_info(m.name) as c where c.pk <> 0)
-        as keys,
-    exists (select 1 from pragma_table_info(m.name) as c
-        where c.pk <> 0 and lower(c.name) = 'id' and upper(c.type) = 'INTEGER') as is_integer,
-    l.wr as without_rowid
-from sqlite_master as m join pragma_table_list as l on l.schema = 'main' and l.name = m.name
-where m.type = 'table'
-""".replace("\n", " ")
+#: Columns of the tables and views that are read. The pragmas look at these alone: another table may
+#: want a module that is not here. A primary key with an index of its own is no rowid. Where that
+#: index does not end with the rowid, the table has none (WITHOUT ROWID).
+_COLUMNS_SQL = """
+select m.name, m.type, c.name as column_name, upper(c.type) as column_type, c.pk, c.hidden,
+    exists (select 1 from pragma_index_list(m.name) as l where l.origin = 'pk') as has_pk_index,
+    exists (select 1 from pragma_index_list(m.name) as l where l.origin = 'pk'
+        and not exists (select 1 from pragma_index_xinfo(l.name) as x where x.cid = -1)
+    ) as without_rowid, m.rootpage > 0 as is_stored
+from sqlite_master as m join pragma_table_xinfo(m.name) as c
+where m.type in ('table', 'view') and c.hidden <> 1 and lower(m.name) in ({names})
+order by m.name, c.cid
+""".replace("\n", " ").format(names=", ".join(literal(name) for name in (*TABLES, *CRAWLER_TABLES)))
 _MAGIC = b"SQLite format 3\x00"
 
 
@@ -48,15 +52,18 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Source:
-    """One readable telemetry file, attached to a DuckDB connection under `alias`; or one archived
+    """Tables of one readable file, attached to a DuckDB connection under `alias`; or one archived
     run, of which nothing is attached.
+
+    A file that holds tables of several families is as many sources.
 
     Attributes:
         path: absolute path of the file, or of the run's folder.
         alias: the attached database's name in DuckDB.
-        tables: shapes of the telemetry tables it has, or had before it was archived.
+        tables: shapes of its tables by the contract's names; of an archived run those that it had.
         file_id: what its rows are marked with: a digest of the path it was first loaded from.
         archived: what the manifest says of the archived run; None for a file.
+        family: the contract's own tables, or some of the crawler's.
     """
 
     path: str
@@ -64,12 +71,22 @@ class Source:
     tables: dict[str, TableShape]
     file_id: str
     archived: ArchivedRun | None = None
+    family: int = TELEMETRY_FAMILY
 
     def capabilities(self) -> dict[str, bool]:
         """Tell which tables and columns that change the meaning of an SLI are there."""
         return {
             name: table in self.tables and (column is None or column in self.tables[table].columns)
             for name, (table, column) in CAPABILITIES.items()
+        }
+
+    def booked(self) -> dict[str, str | bool | int]:
+        """Return the row of ``raw.source_files``."""
+        return {
+            "file_id": self.file_id,
+            "path": self.path,
+            **self.capabilities(),
+            "family": self.family,
         }
 
 
@@ -177,9 +194,12 @@ def attached(
                             f"attach {literal(file)} as {alias} (type sqlite, read_only)"
                         )
                         aliases.append(alias)
-                        if tables := _shapes(connection, alias):
-                            probe.sources.append(Source(path, alias, tables, path_id(path)))
-                        elif named:
+                        families = _families(connection, alias)
+                        probe.sources += [
+                            Source(path, alias, tables, path_id(path, family), family=family)
+                            for family, tables in sorted(families.items())
+                        ]
+                        if named and not families:
                             reason = "holds none of the telemetry tables"
                     except (*ENGINE_ERRORS, OSError) as error:
                         reason = _reason(error)
@@ -201,10 +221,11 @@ def archived_source(folder: str, alias: str = "") -> Source:
     return Source(folder, alias, run.shapes(), archived.file_id(folder), run)
 
 
-def path_id(path: str, number: int = 0) -> str:
+def path_id(path: str, family: int = TELEMETRY_FAMILY, number: int = 0) -> str:
     """Return the file_id of the first file at a path, or of the number-th that replaced it."""
-    suffix = f"\0{number}".encode() if number else b""
-    return sha256(os.fsencode(path) + suffix).hexdigest()[:16]
+    suffix = f"\0{number}" if number else ""
+    suffix += f"\0family {family}" if family != TELEMETRY_FAMILY else ""
+    return sha256(os.fsencode(path) + suffix.encode()).hexdigest()[:16]
 
 
 def refusal(path: str) -> str | None:
@@ -240,24 +261,50 @@ def openable(path: str, aside: Path) -> str:
     return str(aside / "copy.sqlite3")
 
 
-def _shapes(connection: duckdb.DuckDBPyConnection, alias: str) -> dict[str, TableShape]:
+def _families(
+    connection: duckdb.DuckDBPyConnection, alias: str
+) -> dict[int, dict[str, TableShape]]:
+    """Return by family the shapes of a file's tables, by the contract's names."""
     # one question for all tables: each takes a few milliseconds
-    listed = connection.execute("from sqlite_query(?, ?)", [alias, _TABLES_SQL]).fetchall()
-    shapes = {}
-    for name, key_names, is_integer, without_rowid in listed:
-        if name.lower() not in TABLES:
-            continue
-        described = connection.execute(f"describe {alias}.{name}").fetchall()
-        columns = {row[0].lower(): (row[0], row[1].lower()) for row in described}
-        keys = tuple(key_names.split(",")) if key_names else ()
-        shapes[name.lower()] = TableShape(
-            name=name,
-            columns=columns,
-            keys=keys,
-            id_is_rowid=keys == ("id",) and is_integer == "1" and without_rowid == "0",
-            has_rowid=without_rowid == "0",
-        )
-    return shapes
+    listed = connection.execute("from sqlite_query(?, ?)", [alias, _COLUMNS_SQL]).fetchall()
+    families: dict[int, dict[str, TableShape]] = {}
+    for (name, kind), group in groupby(listed, key=lambda row: (row[0], row[1])):
+        columns = list(group)
+        shape = _shape(connection, alias, name, kind, columns)
+        read = CRAWLER_TABLES.get(name.lower())
+        if read is None:
+            families.setdefault(TELEMETRY_FAMILY, {})[name.lower()] = shape
+        elif set(read.needed) <= set(shape.columns):
+            spelled = {column: told for column, (told, _) in shape.columns.items()}
+            there = {column: (sql, COMPUTED) for column, sql in expressions(read, spelled).items()}
+            if "id" in shape.columns:
+                there["id"] = shape.columns["id"]
+            families.setdefault(read.family, {})[read.table] = replace(
+                shape, columns=there, kinds=read.kinds, where=filled(read.where, spelled)
+            )
+    return families
+
+
+def _shape(
+    connection: duckdb.DuckDBPyConnection,
+    alias: str,
+    name: str,
+    kind: str,
+    columns: Sequence[tuple[str, ...]],
+) -> TableShape:
+    """Return what a table of a file looks like, given the rows that `_COLUMNS_SQL` has of it."""
+    described = connection.execute(f"describe {alias}.{name}").fetchall()
+    types = {row[0].lower(): row[1].lower() for row in described}
+    keys = [(row[2].lower(), row[3]) for row in columns if row[4] != "0"]
+    has_pk_index, without_rowid, is_stored = (flag == "1" for flag in columns[0][6:])
+    return TableShape(
+        name=name,
+        # DuckDB does not see the columns that SQLite generates
+        columns={row[2].lower(): (row[2], types.get(row[2].lower(), COMPUTED)) for row in columns},
+        keys=tuple(key for key, _ in keys),
+        id_is_rowid=is_stored and keys == [("id", "INTEGER")] and not has_pk_index,
+        has_rowid=kind == "table" and is_stored and not without_rowid,
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """The tables that the loader keeps in a warehouse, and how those of other releases are met.
 
-A release adds tables and columns, and never removes one nor changes its type: what an earlier
-release made is completed, and what this one does not know was made by a later one.
+A release adds tables and columns, names the tables that it no longer keeps, and changes no type:
+what an earlier release made is completed, and what this one does not know was made by a later one.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _META: Final = {
     "load_runs": "load_id bigint, run_id varchar",
     "load_skips": "load_id bigint, path varchar, reason varchar",
     "watermarks": "file_id varchar, table_name varchar, last_id bigint, fingerprint varchar",
-    "open_runs": "file_id varchar, run_id varchar, min_id bigint, max_id bigint, "
-    "last_changed_at timestamptz",
+    "blocks": "file_id varchar, table_name varchar, block bigint, digest varchar",
     "publications": "published_at timestamptz, load_id bigint, models_version varchar",
 }
+#: Tables that an earlier release kept and this one does not.
+_RETIRED: Final = (("meta", "open_runs"),)
 
 
 def ensure_schema(cursor: duckdb.DuckDBPyConnection, lake: str = "lake") -> None:
@@ -51,16 +52,21 @@ def ensure_schema(cursor: duckdb.DuckDBPyConnection, lake: str = "lake") -> None
     if counts == {relation: len(columns) for relation, columns in wanted.items()}:
         return
     present: dict[tuple[str, str], set[str]] = {}
+    retired = [relation for relation in _RETIRED if relation in counts]
     for schema, table, column in cursor.execute(
         "select schema_name, table_name, column_name from duckdb_columns() "
         "where database_name = ? and schema_name in ('raw', 'meta')",
         [lake],
     ).fetchall():
         present.setdefault((schema, table), set()).add(column)
+    for gone in retired:
+        present.pop(gone, None)
     for (schema, table), columns in present.items():
         if unknown := columns.difference(wanted.get((schema, table), {})):
             raise newer(f"{schema}.{table} has a column {min(unknown)}")
     cursor.execute("begin")
+    for gone in retired:
+        cursor.execute(f"drop table {lake}.{'.'.join(gone)}")
     for schema in ("raw", "meta"):
         cursor.execute(f"create schema if not exists {lake}.{schema}")
     for (schema, table), kinds in wanted.items():
@@ -77,7 +83,8 @@ def ensure_schema(cursor: duckdb.DuckDBPyConnection, lake: str = "lake") -> None
 
 def source_file_columns() -> dict[str, str]:
     """Return the columns of ``raw.source_files`` and their types."""
-    return {"file_id": "varchar", "path": "varchar"} | dict.fromkeys(CAPABILITIES, "boolean")
+    flags = dict.fromkeys(CAPABILITIES, "boolean")
+    return {"file_id": "varchar", "path": "varchar"} | flags | {"family": "integer"}
 
 
 def newer(why: str) -> WarehouseError:

@@ -19,24 +19,39 @@ with
         count(*) as rows_loaded,
         min(occurred_at) as first_event_at,
         max(occurred_at) as last_event_at,
-        min(file_id) as file_id,
+        file_id,
     from {{ ref(model) }}
     {{ where_touched() }}
-    group by run_id
+    group by run_id, file_id
 
 ),
 
 {% endfor -%}
+-- rows that count nowhere else are rows of the run all the same
+uncounted as (
+
+    select
+        run_id,
+        table_name,
+        count(*) as rows_loaded,
+        min(occurred_at) as first_event_at,
+        max(occurred_at) as last_event_at,
+        file_id,
+    from {{ ref('stg_uncounted_rows') }}
+    {{ where_touched() }}
+    group by all
+
+),
+
 summaries as (
 
     select
         run_id,
-        max(started_at) as started_at,
-        max(finished_at) as finished_at,
-        min(file_id) as file_id,
+        started_at,
+        finished_at,
+        file_id,
     from {{ ref('stg_run_summary') }}
     {{ where_touched() }}
-    group by run_id
 
 ),
 
@@ -55,6 +70,8 @@ activity as (
     select * from {{ table }}
     union all
     {%- endfor %}
+    select * from uncounted
+    union all
     select
         run_id,
         'run_summary' as table_name,
@@ -69,15 +86,18 @@ activity as (
 runs as (
 
     select
-        run_id,
-        min(first_event_at) as first_event_at,
-        max(last_event_at) as last_event_at,
-        min(file_id) as file_id,
+        activity.run_id,
+        min(activity.first_event_at) as first_event_at,
+        max(activity.last_event_at) as last_event_at,
+        -- a run may be in several files, one a worker
+        coalesce(bool_or(source_files.has_breaker_transitions), false) as has_breaker_transitions,
+        min(source_files.path) as source_path,
         {%- for table in counted %}
         coalesce(sum(rows_loaded) filter (table_name = '{{ table }}'), 0)::bigint as {{ table }},
         {%- endfor %}
     from activity
-    group by run_id
+    left join source_files on activity.file_id = source_files.file_id
+    group by activity.run_id
 
 ),
 
@@ -97,11 +117,10 @@ final as (
         {%- for table in counted %}
         runs.{{ table }},
         {%- endfor %}
-        coalesce(source_files.has_breaker_transitions, false) as has_breaker_transitions,
-        source_files.path as source_path,
+        runs.has_breaker_transitions,
+        runs.source_path,
     from runs
     left join summaries on runs.run_id = summaries.run_id
-    left join source_files on runs.file_id = source_files.file_id
 
 )
 

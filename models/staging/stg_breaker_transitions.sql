@@ -23,7 +23,9 @@ final as (
         file_id,
         load_id,
     from transitions
-    where ({{ row_defect('seconds') }}) is null
+    where
+        ({{ row_defect('seconds') }}) is null
+        and {{ is_counted('breaker_transitions', 'transitions') }}
 
 )
 

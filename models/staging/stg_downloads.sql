@@ -29,9 +29,12 @@ final as (
         {{ non_blank('downloads.artifact_id') }} as artifact_id,
         {{ resolver_name('downloads.source', 'downloads.resolver_name', 'downloads.metadata') }}
             as resolver,
-        -- a row that names no artifact is an artifact of its own
-        coalesce('id:' || {{ non_blank('downloads.artifact_id') }}, 'row:' || downloads.id)
-            as artifact_key,
+        -- a row that names no artifact is an artifact of its own; two workers' files may give out
+        -- the same id
+        coalesce(
+            'id:' || {{ non_blank('downloads.artifact_id') }},
+            'row:' || concat_ws(' ', downloads.id, {{ non_blank('downloads.work_id') }}, seconds)
+        ) as artifact_key,
         nullif(downloads.sha256, '') is not null as has_sha256,
         nullif(downloads.final_path, '') is not null as has_path,
         has_sha256 and (has_path or not source_files.has_final_path) as is_success,
@@ -44,7 +47,7 @@ final as (
         downloads.load_id,
     from downloads
     left join source_files on downloads.file_id = source_files.file_id
-    where ({{ row_defect() }}) is null
+    where ({{ row_defect() }}) is null and {{ is_counted('downloads', 'downloads') }}
 
 )
 

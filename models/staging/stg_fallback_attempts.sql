@@ -1,9 +1,20 @@
-with attempts as (
+with source_files as (
+
+    select
+        file_id,
+        family,
+    from {{ source('raw', 'source_files') }}
+
+),
+
+attempts as (
 
     select
         raw_attempts.*,
+        source_files.family,
         {{ unix_seconds('raw_attempts.ts', 'raw_attempts.ts_text') }} as seconds,
     from {{ source('raw', 'fallback_attempts') }} as raw_attempts
+    left join source_files on raw_attempts.file_id = source_files.file_id
 
 ),
 
@@ -20,14 +31,14 @@ final as (
         {{ non_blank('tier') }} as tier,
         {{ resolver_name('source', 'resolver_name', 'metadata') }} as resolver,
         {{ host_name('host') }} as host,
-        {{ lower_word('outcome') }} as outcome,
+        {{ attempt_outcome('outcome', 'reason', 'status', 'family') }} as outcome,
         {{ non_blank('reason') }} as reason,
         status,
         elapsed_ms,
         file_id,
         load_id,
     from attempts
-    where ({{ row_defect('seconds') }}) is null
+    where ({{ row_defect('seconds') }}) is null and {{ is_counted('fallback_attempts', 'attempts') }}
 
 )
 

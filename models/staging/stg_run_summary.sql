@@ -30,7 +30,7 @@ final as (
         file_id,
         load_id,
     from summaries
-    where ({{ row_defect() }}) is null
+    where ({{ row_defect() }}) is null and {{ is_counted('run_summary', 'summaries') }}
 
 )
 

@@ -15,6 +15,9 @@ with final as (
         dedupe_action,
         elapsed_ms,
         metadata,
+        classification,
+        reason,
+        dry_run,
         file_id,
     from {{ source('raw', 'downloads') }}
 

@@ -21,6 +21,15 @@ rejected as (
 
 ),
 
+uncounted as (
+
+    select
+        table_name,
+        run_id,
+    from {{ ref('stg_uncounted_rows') }}
+
+),
+
 {% for table in tables %}
 raw_{{ table }} as (
 
@@ -51,6 +60,10 @@ counted as (
             select count(*) from rejected
             where table_name = '{{ table }}' and run_id in (select run_id from touched_runs)
         ) as rejected_rows,
+        (
+            select count(*) from uncounted
+            where table_name = '{{ table }}' and run_id in (select run_id from touched_runs)
+        ) as uncounted_rows,
     {%- if not loop.last %}
     union all
     {%- endif %}
@@ -59,4 +72,4 @@ counted as (
 
 select *
 from counted
-where raw_rows <> staged_rows + rejected_rows
+where raw_rows <> staged_rows + rejected_rows + uncounted_rows
