@@ -169,8 +169,13 @@ class Marks:
         tables = [t for t in source.tables if (file_id, t) in self._marks]
         return not tables or any(self._continues(source, t, file_id) for t in tables)
 
-    def plan(self, source: Source, table: str) -> Plan | None:
+    def plan(self, source: Source, table: str, careful: bool = True) -> Plan | None:
         """Find out what is new in a table; None when the file has no such table.
+
+        Args:
+            source: the file, as `identify` returned it.
+            table: the contract's name of the table.
+            careful: its values do not bear the typed scan, or that is not known.
 
         Raises:
             SourceFailed: the file could not be read.
@@ -189,9 +194,9 @@ class Marks:
             known = self._marks.get((source.file_id, table))
             after = known.last_id if known and self._continues(source, table) else None
             mark = Mark(high, self._fingerprint(source, table, high))
-            blocks = {} if table in APPEND_ONLY else self._digests(source, table)
         except ENGINE_ERRORS as error:
             raise SourceFailed(source, table, typed=False, error=error) from error
+        blocks = {} if table in APPEND_ONLY else self._digests(source, table, careful)
         start = low - 1 if after is None else after
         before = self._blocks.get((source.file_id, table), {})
         return Plan(
@@ -228,23 +233,23 @@ class Marks:
             return False
         return self._fingerprint(source, table, mark.last_id) == mark.fingerprint
 
-    def _digests(self, source: Source, table: str) -> dict[int, str]:
+    def _digests(self, source: Source, table: str, careful: bool) -> dict[int, str]:
         """Return a digest of each block of a table's ids, by one scan of the table."""
         shape = source.tables[table]
-        selects = [careful_sql(table, shape, source.alias)]
-        if typed_reader_fits(table, shape):
-            selects.insert(0, typed_sql(table, shape, source.alias, TABLES[table]))
-        last: Exception = AssertionError()
-        for select in selects:
-            try:
-                found = self._cursor.execute(
-                    f"select id // {BLOCK_IDS:d}, bit_xor(hash(recorded))::varchar "
-                    f"from ({select}) as recorded group by all"
-                ).fetchall()
-                return dict(found)
-            except ENGINE_ERRORS as error:
-                last = error
-        raise last
+        typed = not careful and typed_reader_fits(table, shape)
+        select = (
+            typed_sql(table, shape, source.alias, TABLES[table])
+            if typed
+            else careful_sql(table, shape, source.alias)
+        )
+        try:
+            found = self._cursor.execute(
+                f"select id // {BLOCK_IDS:d}, bit_xor(hash(recorded))::varchar "
+                f"from ({select}) as recorded group by all"
+            ).fetchall()
+        except ENGINE_ERRORS as error:
+            raise SourceFailed(source, table, typed, error) from error
+        return dict(found)
 
     def _edges(self, source: Source, table: str) -> tuple[int | None, int | None]:
         shape = source.tables[table]

@@ -158,7 +158,11 @@ class _Chunk:
         marks = Marks(self.cursor)
         sources = [marks.identify(source) for source in self.sources]
         plans = {
-            table: [plan for s in sources if (plan := marks.plan(s, table)) is not None]
+            table: [
+                plan
+                for s in sources
+                if (plan := marks.plan(s, table, (s.alias, table) in self.careful)) is not None
+            ]
             for table in TABLES
         }
         row = self.cursor.execute("select coalesce(max(load_id), 0) + 1 from lake.meta.loads")
