@@ -9,18 +9,14 @@
 -#}
 {%- macro attempt_outcome(outcome, reason, status, family) -%}
     case
-        when {{ family }} is distinct from 2 or {{ non_blank(outcome) }} is null
+        when coalesce({{ family }}, 0) <> 2 or {{ non_blank(outcome) }} is null
             then {{ lower_word(outcome) }}
         when {{ lower_word(outcome) }} in ('pdf', 'html', 'xml', 'cached') then 'success'
         when {{ lower_word(outcome) }} = 'skipped' then 'skipped'
         when {{ lower_word(reason) }} = 'request_exception' then 'error'
         when {{ lower_word(outcome) }} in ('miss', 'unknown') then 'no_pdf'
-        when {{ lower_word(outcome) }} = 'http_error'
-            then if(
-                {{ status }} in (408, 425, 429) or {{ status }} between 500 and 599,
-                'retryable',
-                'nonretryable'
-            )
-        else 'error'
+        when {{ lower_word(outcome) }} <> 'http_error' then 'error'
+        when {{ status }} in (408, 425, 429) or {{ status }} between 500 and 599 then 'retryable'
+        else 'nonretryable'
     end
 {%- endmacro -%}

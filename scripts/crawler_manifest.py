@@ -1,6 +1,6 @@
 """Write a small ``manifest.sqlite3`` as the crawler's own SQLite sink lays it out.
 
-    python -m scripts.crawler_manifest --db runs/example/manifest.sqlite3
+python -m scripts.crawler_manifest --db runs/example/manifest.sqlite3
 """
 
 from __future__ import annotations

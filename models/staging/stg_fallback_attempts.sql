@@ -38,7 +38,9 @@ final as (
         file_id,
         load_id,
     from attempts
-    where ({{ row_defect('seconds') }}) is null and {{ is_counted('fallback_attempts', 'attempts') }}
+    where
+        ({{ row_defect('seconds') }}) is null
+        and {{ is_counted('fallback_attempts', 'attempts') }}
 
 )
 

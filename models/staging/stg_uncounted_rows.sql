@@ -140,7 +140,8 @@ counted_ends as (
         ends.load_id,
     from ends
     left join replaced_run_summary as replaced
-        on ends.run_id = replaced.run_id
+        on
+            ends.run_id = replaced.run_id
             and ends.file_id = replaced.file_id
             and ends.id = replaced.recorded_id
     where replaced.run_id is null
@@ -191,7 +192,8 @@ uncounted as (
         manifest_rows.load_id,
     from manifest_rows
     left join replaced_downloads
-        on manifest_rows.file_id = replaced_downloads.file_id
+        on
+            manifest_rows.file_id = replaced_downloads.file_id
             and manifest_rows.recorded_id = replaced_downloads.recorded_id
     where replaced_downloads.file_id is null
 
