@@ -262,10 +262,27 @@ class Models:
         relation = f"lake.{seed['schema']}.{seed['name']}"
         connection.execute(f"create or replace table {relation} ({columns})")
         one = f"({', '.join('?' for _ in rows[0])})"
-        connection.execute(
-            f"insert into {relation} values {', '.join(one for _ in rows)}",
-            [value or None for row in rows for value in row.values()],
-        )
+        cells = [value or None for row in rows for value in row.values()]
+        try:
+            connection.execute(
+                f"insert into {relation} values {', '.join(one for _ in rows)}", cells
+            )
+        except duckdb.ConversionException:
+            raise ModelError(_unfit(connection, seed, rows)) from None
+
+
+def _unfit(
+    connection: duckdb.DuckDBPyConnection, seed: dict[str, Any], rows: list[dict[str, str]]
+) -> str:
+    """Say which cell of a seed is not of its column's type."""
+    for row in rows:
+        for name, value in row.items():
+            kind = seed["types"][name]
+            fits = connection.execute(f"select try_cast(? as {kind}) is not null", [value or None])
+            if value and fits.fetchone() != (True,):
+                told = " ".join(filter(None, list(row.values())[:3]))
+                return f"seeds/{seed['name']}.csv, row {told}: {name} {value!r} is no {kind}"
+    return f"seeds/{seed['name']}.csv cannot be read"
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:

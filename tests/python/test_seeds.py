@@ -17,7 +17,8 @@ from exporter.raw_schema import TABLES, raw_columns
 def check(compiled: Path) -> tuple[duckdb.DuckDBPyConnection, str]:
     """Seeds and models over no rows at all, and the query that finds wrong cells."""
     text = compiled.read_text()
-    (check,) = (test for test in json.loads(text)["tests"] if test["when_compiled"])
+    checks = [test for test in json.loads(text)["tests"] if test["when_compiled"]]
+    (check,) = (test for test in checks if test["name"] == "assert_seeds_name_what_exists")
     connection = duckdb.connect(":memory:")
     prepare(connection)
     for table in TABLES:
@@ -100,6 +101,35 @@ def test_a_subject_is_a_role_or_a_host_as_stored(
     finally:
         connection.execute("rollback")
     assert message.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("objective_pct = 100", None),
+        ("objective_pct = 0", "objective_pct 0.0 cannot be: 50 to 100"),
+        ("objective_pct = null", "objective_pct (empty) cannot be: 50 to 100"),
+        ("objective_pct = -1", "objective_pct -1.0 cannot be: 50 to 100"),
+        ("objective_pct = 100.5", "objective_pct 100.5 cannot be: 50 to 100"),
+        ("objective_pct = 'nan'", "objective_pct nan cannot be: 50 to 100"),
+        ("target = 101", "target 101.0 cannot be: 0 to 100"),
+        ("target = 'inf', unit = 'ms'", "target inf cannot be: 0 or more"),
+        ("window_days = 0", "window_days 0.0 cannot be: more than 0, and at most 3660"),
+        ("smallest_sample = null", "smallest_sample (empty) cannot be: 0 or more"),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_with_its_row(
+    check: tuple[duckdb.DuckDBPyConnection, str], compiled: Path, change: str, told: str | None
+) -> None:
+    connection, _ = check
+    sql = Models(compiled.read_text()).tests["assert_targets_are_possible"]
+    connection.execute("begin")
+    try:
+        connection.execute(f"update lake.marts.slo_targets set {change} where slo = 'yield_pct'")
+        found = [message for (message,) in connection.execute(sql).fetchall()]
+    finally:
+        connection.execute("rollback")
+    assert found == ([f"seeds/slo_targets.csv, row yield_pct run: {told}"] if told else [])
 
 
 def test_the_words_are_those_of_the_code(check: tuple[duckdb.DuckDBPyConnection, str]) -> None:
