@@ -94,6 +94,7 @@ def run(
     """Load what is new, build and test all models, and publish the result."""
     from exporter import render, runner
     from exporter.paths import project_dir as find_project
+    from exporter.rejections import SEE_DOCTOR
 
     names = named(db, required=True)
     with progress("loading", verbose) as (say, step):
@@ -102,11 +103,14 @@ def run(
         output.complain(f"skipped {skip.path}: {skip.reason}")
     for failure in outcome.failed_tests:
         output.complain(f"test failed: {failure}")
+    for told in outcome.mostly_rejected:
+        output.complain(f"{told}; {SEE_DOCTOR}")
     if output_format is OutputFormat.json:
         render.print_json(outcome.as_json())
     else:
         typer.echo(outcome.closing_line())
-    raise typer.Exit(1 if outcome.report.skipped or outcome.failed_tests else 0)
+    is_good = not (outcome.report.skipped or outcome.failed_tests or outcome.mostly_rejected)
+    raise typer.Exit(0 if is_good else 1)
 
 
 @app.command(epilog="Example: docstokg-telemetry runs --output-format json")
@@ -148,6 +152,7 @@ def summary(
 ) -> None:
     """Show one run's SLIs and SLO verdicts, straight from the file (or from the warehouse)."""
     from exporter import render
+    from exporter.rejections import SEE_DOCTOR, short
 
     found, source = _summarise(named(db), run, project_dir, verbose)
     if found.dropped_events:
@@ -155,6 +160,13 @@ def summary(
             f"the recorder dropped {found.dropped_events:,} events of this run: what is shown is "
             "of those it kept (why: first_error in recorder_health)"
         )
+    for column in found.misfit_values:
+        if column["is_notable"]:
+            output.complain(
+                f"{column['table_name']}.{column['column_name']}: {column['misfits']:,} values of "
+                f"{column['row_count']:,} rows do not fit and count as missing, such as "
+                f"{short(column['example'])}: {SEE_DOCTOR}"
+            )
     if output_format is OutputFormat.json:
         render.print_json(found.as_json())
     else:

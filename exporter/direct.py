@@ -19,6 +19,7 @@ from exporter.archive_notes import archives_of, note_of, notes_of
 from exporter.compiled import Models, prepare
 from exporter.direct_find import (
     Found,
+    NoRunAtAll,
     NoSuchRun,
     RunsByModels,
     chosen,
@@ -31,6 +32,7 @@ from exporter.errors import ModelError, SourceError, one_line
 from exporter.loader import CHUNK_FILES, unreadable
 from exporter.raw_schema import TELEMETRY
 from exporter.raw_sql import ENGINE_ERRORS
+from exporter.rejections import SEE_DOCTOR, why_none
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: So many runs are read by one scan, where they are at least one part in so many of all of them.
@@ -90,7 +92,14 @@ def opened(
         if not probe.sources:
             raise SourceError(unreadable(names, skipped))
         by_models = partial(_runs_by_models, models)
-        found, runs, is_whole = _found(connection, probe.sources, run, by_models, beside, skipped)
+        try:
+            found, runs, is_whole = _found(
+                connection, probe.sources, run, by_models, beside, skipped
+            )
+        except NoRunAtAll as error:
+            whys = (why_none(connection, source, models) for source in probe.sources)
+            why = next(filter(None, whys), "")
+            raise NoRunAtAll(f"{error}: {why}; {SEE_DOCTOR}" if why else str(error)) from None
         with reading(connection, runs, models.raw_columns(wanted), is_whole) as underway:
             try:
                 models.build(connection, [*wanted, *over], underway=underway)

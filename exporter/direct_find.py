@@ -52,6 +52,10 @@ class NoSuchRun(TelemetryError):
     beside: str | None = None
 
 
+class NoRunAtAll(SourceError):
+    """The files hold no run."""
+
+
 @dataclass(frozen=True)
 class Extent:
     """Where one run's rows lie in a table: lowest id, highest id, how many; and all rows."""
@@ -103,7 +107,7 @@ def find(
         skipped: takes the files that could not be read.
 
     Raises:
-        SourceError: the files hold no run at all.
+        NoRunAtAll: the files hold no run.
         NoSuchRun: the run is not in them.
     """
     if run != "latest" and not is_changed(run):
@@ -150,7 +154,7 @@ def latest_runs(
         except ENGINE_ERRORS as error:
             skipped.append(Skipped(source.path, one_line(error, 160)))
     if not everything:
-        raise SourceError(f"no run in {_names(sources)}")
+        raise NoRunAtAll(f"no run in {_names(sources)}")
     by_run: dict[str, list[Found]] = {}
     for found in everything:
         by_run.setdefault(found.run_id, []).append(found)

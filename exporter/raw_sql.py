@@ -130,8 +130,9 @@ def careful_sql(
 def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Collection[str]) -> str:
     """Return a select of a few raw columns, the others NULL, at a third of careful's cost.
 
-    Values come as they are, so that text that is not UTF-8 ends the read, and what did not fit is
-    not kept. For answers that are thrown away after they are shown.
+    Values come as they are, so that text that is not UTF-8 ends the read, and blobs are lost; what
+    else did not fit is kept where ``misfits`` is wanted. For answers that are thrown away after
+    they are shown.
     """
     outer, sent = [], []
     for column, kind, names in _read_columns(table, shape, wanted):
@@ -144,7 +145,8 @@ def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Coll
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
     columns = ", ".join([_id_columns(table, shape), *sent])
     inner = f"select {columns} from {shape.name}{_where(shape.where, where)}"
-    return _assemble(outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _plain, False)
+    source = f"sqlite_query({literal(alias)}, {literal(inner)})"
+    return _assemble(outer, source, _plain, "misfits" in wanted)
 
 
 def typed_sql(
@@ -156,14 +158,14 @@ def typed_sql(
         table: the contract's name of the table.
         shape: what the file's own table looks like.
         alias: the DuckDB alias of the attached file.
-        wanted: the columns to read, the others being NULL; None for all, and for what did not fit.
+        wanted: the columns to read, the others being NULL; None for all.
     """
     outer, columns = [], [f"{shape.id_name} as id", "null::varchar as defect"]
     for column, kind, names in _read_columns(table, shape, wanted):
         columns += [f"{name} as t_{alias_}" for alias_, name in names]
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
     source = f"(select {', '.join(columns)} from {alias}.{shape.name})"
-    return _assemble(outer, source, _scanned, keep_misfits=wanted is None)
+    return _assemble(outer, source, _scanned, wanted is None or "misfits" in wanted)
 
 
 def _is_wanted(column: str, wanted: Collection[str] | None) -> bool:

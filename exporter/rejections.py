@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import duckdb
 
@@ -14,8 +14,16 @@ from exporter.direct_read import raw_views
 from exporter.errors import SourceError
 from exporter.raw_schema import TABLES
 from exporter.raw_sql import ENGINE_ERRORS
+from exporter.sources import Source
+
+if TYPE_CHECKING:
+    from exporter.compiled import Models
 
 _MODEL: Final = "stg_rejected_rows"
+#: What to do about rows that are rejected.
+SEE_DOCTOR: Final = "see which and what to do: docstokg-telemetry doctor --db FILE"
+#: Characters of a recorded value that are shown.
+_LONGEST: Final = 40
 Answer = TypeVar("Answer")
 
 
@@ -102,6 +110,71 @@ def over_file(
                 if not typed:
                     raise
     raise AssertionError
+
+
+def why_none(connection: duckdb.DuckDBPyConnection, source: Source, models: Models) -> str:
+    """Say why a file without a run has none: how many rows are rejected, and why; else nothing."""
+    raw_views(connection, source, typed=False)
+    models.build(connection, [_MODEL])
+    return of_relation(connection, f"lake.staging.{_MODEL}")
+
+
+def why_none_of(paths: Sequence[tuple[str, bool]], compiled_models: Path) -> str:
+    """Say the same of the first of several files that has rows."""
+    from exporter import direct
+    from exporter.compiled import Models
+
+    models = Models(compiled_models.read_text("utf-8"))
+    for path in paths:
+        with direct.attached_in_memory([path]) as (connection, probe):
+            for source in probe.sources:
+                if why := why_none(connection, source, models):
+                    return why
+    return ""
+
+
+def of_relation(
+    connection: duckdb.DuckDBPyConnection, relation: str, run_id: str | None = None
+) -> str:
+    """Say how many rows are rejected and why, of a run or of all; nothing where none is."""
+    found = connection.execute(
+        "select table_name, reason, count(*), min(recorded), sum(count(*)) over () "
+        f"from {relation} where $run is null or run_id = $run "
+        "group by table_name, reason order by 3 desc, 1, 2 limit 1",
+        {"run": run_id},
+    ).fetchone()
+    if found is None:
+        return ""
+    table, reason, count, recorded, rows = found
+    such = "" if recorded is None else f" (such as {short(recorded)})"
+    rest = f", {rows - count:,} for other reasons or in other tables" if rows > count else ""
+    return f"{count:,} rows of {table} are rejected, with {reason}{such}{rest}"
+
+
+def mostly_rejected(lake: duckdb.DuckDBPyConnection, load_id: int) -> list[str]:
+    """Say of each file of whose rows a load rejected at least half, how many and why."""
+    rows = " union all ".join(
+        f"select file_id from lake.raw.{table} where load_id = {load_id:d}" for table in TABLES
+    )
+    found = lake.execute(
+        "with bad as (select file_id, count(*) as rejected, mode(reason) as reason, "
+        "min(recorded) as recorded from lake.marts.rejected_rows "
+        f"where load_id = {load_id:d} group by file_id), "
+        f"loaded as (select file_id, count(*) as rows from ({rows}) group by file_id) "
+        "select files.path, rejected, loaded.rows, reason, recorded from bad "
+        "join loaded using (file_id) join lake.raw.source_files as files using (file_id) "
+        "where rejected * 2 >= loaded.rows order by files.path"
+    ).fetchall()
+    return [
+        f"{path}: {rejected:,} of {rows:,} new rows rejected, with {reason}"
+        f"{'' if recorded is None else f' (such as {short(recorded)})'}"
+        for path, rejected, rows, reason, recorded in found
+    ]
+
+
+def short(recorded: str) -> str:
+    """Return a recorded value as a message shows it."""
+    return repr(recorded if len(recorded) <= _LONGEST else f"{recorded[: _LONGEST - 1]}…")
 
 
 def _counted(connection: duckdb.DuckDBPyConnection) -> Rejected:

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from exporter.errors import TelemetryError
+from exporter.rejections import SEE_DOCTOR, of_relation
 
 #: The models that a summary needs; first the one that takes longest.
 SUMMARY_MODELS = (
@@ -19,6 +20,7 @@ SUMMARY_MODELS = (
     "run_verdicts",
     "slo_verdicts",
     "rejected_rows",
+    "misfit_values",
     "recorder_health",
 )
 #: The models that a diagnosis reads; its own views are built over them.
@@ -71,6 +73,7 @@ class Summary:
         slos: its rows of slo_verdicts, scope by scope.
         hosts: its rows of host_traffic, busiest first.
         rejected_rows: rows of the run that could not be used.
+        misfit_values: its rows of misfit_values, the most notable first.
         dropped_events: events that its recorder dropped; None where no recorder says.
         budget: the row of slo_budgets, over the hours of this run alone, that had least left when
             the run ended, roles included; None where none is known.
@@ -84,6 +87,7 @@ class Summary:
     slos: list[Row]
     hosts: list[Row]
     rejected_rows: int
+    misfit_values: list[Row]
     dropped_events: int | None
     budget: Row | None
     regressions: list[Row] | None = None
@@ -104,6 +108,7 @@ class Summary:
             "finished_at": iso(self.run["finished_at"]),
             **slis,
             "rejected_rows": self.rejected_rows,
+            "misfit_values": self.misfit_values,
             "dropped_events": self.dropped_events,
             "passed": self.passed,
             "passed_strictly": bool(self.verdict["has_passed_strictly"]),
@@ -136,7 +141,12 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
     """
     runs = rows(connection, "select * from lake.marts.run_inventory where run_id = ?", run_id)
     if not runs:
-        raise TelemetryError(f"run {run_id!r} is unknown")
+        why = of_relation(connection, "lake.marts.rejected_rows", run_id)
+        raise TelemetryError(
+            f"run {run_id!r} has no row that can be used: {why}; {SEE_DOCTOR}"
+            if why
+            else f"run {run_id!r} is unknown"
+        )
     slos = rows(
         connection,
         "select * from lake.marts.slo_verdicts where run_id = ? "
@@ -162,6 +172,12 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
             "select count(*) as rejected from lake.marts.rejected_rows where run_id = ?",
             run_id,
         )[0]["rejected"],
+        misfit_values=rows(
+            connection,
+            "select * exclude (run_id) from lake.marts.misfit_values where run_id = ? "
+            "order by misfit_pct desc, table_name, column_name",
+            run_id,
+        ),
         dropped_events=rows(
             connection,
             "select max(events_dropped) as dropped from lake.marts.recorder_health "
@@ -216,7 +232,12 @@ def latest_run(connection: duckdb.DuckDBPyConnection) -> str:
         "order by last_event_at desc nulls last, run_id desc limit 1"
     ).fetchone()
     if not found:
-        raise TelemetryError("the warehouse holds no run: load telemetry with run --db FILE")
+        why = of_relation(connection, "lake.marts.rejected_rows")
+        raise TelemetryError(
+            f"the warehouse holds no run: {why}; {SEE_DOCTOR}"
+            if why
+            else "the warehouse holds no run: load telemetry with run --db FILE"
+        )
     return str(found[0])
 
 

@@ -20,6 +20,7 @@ from exporter.errors import ModelError, WarehouseError, one_line
 from exporter.loader import LoadReport, load
 from exporter.lock import Lock
 from exporter.paths import warehouse_dir
+from exporter.rejections import mostly_rejected
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
@@ -38,6 +39,7 @@ class Build:
         failed_tests: data tests that failed, with what dbt said.
         rejected: rows of this load that were set aside.
         rejected_in_all: rows set aside over all loads.
+        mostly_rejected: of files of whose new rows at least half were set aside, what to tell.
     """
 
     report: LoadReport
@@ -46,6 +48,7 @@ class Build:
     failed_tests: list[str] = field(default_factory=list)
     rejected: int = 0
     rejected_in_all: int = 0
+    mostly_rejected: list[str] = field(default_factory=list)
 
     def closing_line(self) -> str:
         """Say in one line what was done."""
@@ -75,6 +78,7 @@ class Build:
             "changed_rows": self.report.changed,
             "rejected_rows": self.rejected,
             "rejected_rows_in_all": self.rejected_in_all,
+            "mostly_rejected": self.mostly_rejected,
             "skipped": [asdict(skip) for skip in self.report.skipped],
             "failed_tests": self.failed_tests,
         }
@@ -240,6 +244,8 @@ def _count_rejected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> No
             [outcome.report.load_id or -1],
         ).fetchone()
         outcome.rejected, outcome.rejected_in_all = row or (0, 0)
+        if outcome.rejected and outcome.report.load_id is not None:
+            outcome.mostly_rejected = mostly_rejected(connection, outcome.report.load_id)
 
 
 def _name_of(manifest: dict[str, Any], unique_id: str) -> str:

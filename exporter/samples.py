@@ -21,6 +21,7 @@ from exporter.direct_find import NoSuchRun
 from exporter.errors import SourceError, TelemetryError
 from exporter.loader import unreadable
 from exporter.query import published
+from exporter.rejections import SEE_DOCTOR, why_none_of
 from exporter.sources import Look, Skipped, expand, look
 
 
@@ -139,7 +140,7 @@ def collect(
         raise SourceError(unreadable(names, skipped))
     wanted = _choose(files, run, count)
     if not wanted:
-        return _not_in_files(files, run, models)
+        return _not_in_files(files, run, models, compiled)
     after = Memory(models, {path: (looks[path], runs) for path, runs in files.items()})
     for run_id, path in wanted.items():
         known = before.samples.get(run_id)
@@ -179,7 +180,9 @@ def _choose(files: dict[str, dict[str, float]], run: str, count: int | None) -> 
     return dict(list(chosen.items())[: count if run == "latest" else 1])
 
 
-def _not_in_files(files: dict[str, dict[str, float]], run: str, models: str) -> Collected:
+def _not_in_files(
+    files: dict[str, dict[str, float]], run: str, models: str, compiled: Path
+) -> Collected:
     """Collect from the warehouse a run that no file has any more.
 
     Raises:
@@ -188,7 +191,8 @@ def _not_in_files(files: dict[str, dict[str, float]], run: str, models: str) -> 
     """
     names = ", ".join(list(files)[:3])
     if run == "latest":
-        raise SourceError(f"no run in {names}")
+        why = why_none_of([(path, True) for path in files], compiled)
+        raise SourceError(f"no run in {names}{f': {why}; {SEE_DOCTOR}' if why else ''}")
     try:
         return _from_warehouse(run, 1, models)
     except TelemetryError:

@@ -12,6 +12,12 @@ with
         id as recorded_id,
         run_id,
         {{ row_defect(seconds) }} as reason,
+        case reason
+            when 'no usable run_id' then coalesce(run_id, {{ misfit('run_id') }})
+            {%- if table in timed %}
+            when 'no usable time' then coalesce(ts_text, ts::varchar, {{ misfit('ts') }})
+            {%- endif %}
+        end as recorded,
         to_json(raw_rows)::varchar as raw_values,
         file_id,
         load_id,

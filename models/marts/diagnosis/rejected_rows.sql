@@ -22,6 +22,7 @@ final as (
         recorded_id,
         run_id,
         reason,
+        recorded,
         raw_values,
         file_id,
         load_id,

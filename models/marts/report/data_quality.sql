@@ -16,6 +16,17 @@ rejected as (
 
 ),
 
+misfits as (
+
+    select
+        table_name || '.' || column_name as subject,
+        sum(misfits) as amount,
+    from {{ ref('misfit_values') }}
+    where run_id in (select chosen.run_id from chosen)
+    group by table_name, column_name
+
+),
+
 recorders as (
 
     select
@@ -34,6 +45,13 @@ final as (
         reason,
         amount,
     from rejected
+    union all
+    select
+        'value unusable' as kind,
+        subject,
+        'it does not fit the column' as reason,
+        amount::bigint as amount,
+    from misfits
     union all
     select
         'event dropped' as kind,
