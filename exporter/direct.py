@@ -97,8 +97,7 @@ def opened(
                 connection, probe.sources, run, by_models, beside, skipped
             )
         except NoRunAtAll as error:
-            whys = (why_none(connection, source, models) for source in probe.sources)
-            why = next(filter(None, whys), "")
+            why = why_none(connection, probe.sources, models)
             raise NoRunAtAll(f"{error}: {why}; {SEE_DOCTOR}" if why else str(error)) from None
         with reading(connection, runs, models.raw_columns(wanted), is_whole) as underway:
             try:

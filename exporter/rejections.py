@@ -112,25 +112,23 @@ def over_file(
     raise AssertionError
 
 
-def why_none(connection: duckdb.DuckDBPyConnection, source: Source, models: Models) -> str:
-    """Say why a file without a run has none: how many rows are rejected, and why; else nothing."""
-    raw_views(connection, source, typed=False)
+def why_none(
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], models: Models
+) -> str:
+    """Say why files have no run: how many rows are rejected, and why; nothing where none is."""
+    raw_views(connection, sources, typed=False)
     models.build(connection, [_MODEL])
     return of_relation(connection, f"lake.staging.{_MODEL}")
 
 
 def why_none_of(paths: Sequence[tuple[str, bool]], compiled_models: Path) -> str:
-    """Say the same of the first of several files that has rows."""
+    """Say the same of files that are not attached yet."""
     from exporter import direct
     from exporter.compiled import Models
 
     models = Models(compiled_models.read_text("utf-8"))
-    for path in paths:
-        with direct.attached_in_memory([path]) as (connection, probe):
-            for source in probe.sources:
-                if why := why_none(connection, source, models):
-                    return why
-    return ""
+    with direct.attached_in_memory(paths) as (connection, probe):
+        return why_none(connection, probe.sources, models)
 
 
 def of_relation(

@@ -191,7 +191,7 @@ def _not_in_files(
     """
     names = ", ".join(list(files)[:3])
     if run == "latest":
-        why = why_none_of([(path, True) for path in files], compiled)
+        why = why_none_of([(path, True) for path in list(files)[:3]], compiled)
         raise SourceError(f"no run in {names}{f': {why}; {SEE_DOCTOR}' if why else ''}")
     try:
         return _from_warehouse(run, 1, models)
