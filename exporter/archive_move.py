@@ -275,7 +275,7 @@ class _Mover:
         others = sum(run.rows.values()) - sum(rows.values())
         if reason is None and others > 0 and run.run_id not in self._changed:
             # the whole run stays: by itself, its archive would say another thing than the file
-            reason = f"{others:,} of its rows are of a run_id that is not stored as text"
+            reason = f"{others:,} of its rows have a run_id that is no text, or are in a view"
         if reason is None:
             try:
                 written = self._writer.write(
@@ -317,7 +317,10 @@ def _reason(run: PlannedRun, told: dict[str, Any]) -> str | None:
     """Return why a run that was copied cannot go after all."""
     rows: dict[str, int] = told["rows"]
     if not any(rows.values()):
-        return "its run_id is not stored as this text (a number, a URL, not UTF-8, or with a NUL)"
+        return (
+            "its run_id is not stored as this text (a number, a URL, not UTF-8, or with a NUL), "
+            "or its rows are in a view"
+        )
     if any(count > run.rows.get(table, 0) for table, count in rows.items()):
         return "it is still written to"
     return told["held"][0] if told["held"] else None

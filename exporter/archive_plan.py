@@ -158,14 +158,18 @@ def plan(
     ):
         if not probe.sources:
             raise SourceError(f"cannot read {path}: {probe.skipped[0].reason}")
-        source = probe.sources[0]
-        found.table_rows = dict.fromkeys(source.tables, 0)
+        names = {
+            (source.file_id, table): shape.name.lower()
+            for source in probe.sources
+            for table, shape in source.tables.items()
+        }
+        found.table_rows = dict.fromkeys(names.values(), 0)
         ask = partial(_ask, connection)
         for typed in (True, False):
-            raw_views(connection, [source], typed)
+            raw_views(connection, probe.sources, typed)
             try:
                 models.build(connection, ["int_runs"])
-                counts, ends = ask(_counts_sql(list(source.tables))), ask(_ENDS)
+                counts, ends = ask(_COUNTS), ask(_ENDS)
                 days = ask(_DAYS) if by_day else []
                 break
             except ENGINE_ERRORS as error:
@@ -173,26 +177,31 @@ def plan(
                     raise SourceError(f"cannot read {path}: {reason_of(error)}") from error
     rows: dict[str, dict[str, int]] = {}
     ranges: dict[str, dict[str, list[int]]] = {}
-    for run_id, table, count, low, high, is_named in counts:
-        found.table_rows[table] = found.table_rows.get(table, 0) + count
-        if is_named:
+    for run_id, file_id, table, count, low, high, is_named in counts:
+        name = names[file_id, table]
+        found.table_rows[name] += count
+        if not is_named:
+            found.rows_without_run += count
+            continue
+        found.all_runs.setdefault(run_id, {})[name] = count
+        if name == table:  # the crawler reads its own tables to resume: they stay
             rows.setdefault(run_id, {})[table] = count
             ranges.setdefault(run_id, {})[table] = [low, high]
-        else:
-            found.rows_without_run += count
-    for day, table, count in days:
-        found.day_rows.setdefault(day, {})[table] = count
-    found.all_runs = rows
+    for day, file_id, table, count in days:
+        of_day, name = found.day_rows.setdefault(day, {}), names[file_id, table]
+        of_day[name] = of_day.get(name, 0) + count
     told = process.ask("look", deep=True)
     found.noted = told["noted"]
     _measure(found, told)
     known = {run_id: (ended, last) for run_id, ended, last in ends}
-    for run_id in rows:
+    for run_id in found.all_runs:
         ended, last = known.get(run_id, (None, None))
         if ended is None:
             found.left.append(Left(run_id, "none of its rows has a usable time"))
         elif ended >= limit.timestamp():
             found.recent_runs += 1
+        elif run_id not in rows:
+            found.left.append(Left(run_id, "it is in the crawler's own tables alone, which stay"))
         else:
             size = found.bytes_of(rows[run_id])
             found.runs.append(PlannedRun(run_id, ended, last, rows[run_id], ranges[run_id], size))
@@ -208,21 +217,25 @@ _ENDS: Final = (
 
 
 _DAYS: Final = " union all ".join(
-    f"select occurred_at::date, '{table}', count(*) from lake.staging.stg_{table} "
-    "where occurred_at is not null group by 1"
-    for table in TELEMETRY
-    if table != "run_summary"
+    [
+        f"select occurred_at::date, file_id, '{table}', count(*) from lake.staging.stg_{table} "
+        "where occurred_at is not null group by all"
+        for table in TELEMETRY
+        if table != "run_summary"
+    ]
+    + [
+        "select occurred_at::date, file_id, table_name, count(*) "
+        "from lake.staging.stg_uncounted_rows "
+        "where occurred_at is not null and table_name <> 'run_summary' group by all"
+    ]
 )
 
-
-def _counts_sql(tables: list[str]) -> str:
-    return " union all ".join(
-        f"select run_id, '{table}', count(*), min(id), max(id), "
-        r"coalesce(regexp_matches(run_id, '[^\s\v]'), false) "
-        f"from lake.raw.{table} group by run_id"
-        for table in TABLES
-        if table in tables
-    )
+_COUNTS: Final = " union all ".join(
+    f"select run_id, file_id, '{table}', count(*), min(id), max(id), "
+    r"coalesce(regexp_matches(run_id, '[^\s\v]'), false) "
+    f"from lake.raw.{table} group by run_id, file_id"
+    for table in TABLES
+)
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:

@@ -71,12 +71,17 @@ def telemetry_tables(connection: sqlite3.Connection) -> list[Table]:
     """Return the file's telemetry tables, those that others may refer to last."""
     has_sequence = _has(connection, "sqlite_sequence")
     found: dict[str, Table] = {}
-    for name, without_rowid in connection.execute(
-        "select m.name, l.wr from sqlite_master as m join pragma_table_list as l "
-        "on l.schema = 'main' and l.name = m.name where m.type = 'table' and l.type = 'table'"
+    for (name,) in connection.execute(
+        "select name from sqlite_master where type = 'table' and rootpage > 0"
     ).fetchall():
         if name.lower() not in TABLES:
             continue
+        # pragma_table_list would tell, but wants the modules of all virtual tables
+        without_rowid = connection.execute(
+            "select exists (select 1 from pragma_index_list(?) as l where l.origin = 'pk' "
+            "and not exists (select 1 from pragma_index_xinfo(l.name) as x where x.cid = -1))",
+            [name],
+        ).fetchone()[0]
         info = connection.execute(
             "select name, type, pk from pragma_table_xinfo(?) where hidden <> 1", [name]
         ).fetchall()
@@ -84,7 +89,10 @@ def telemetry_tables(connection: sqlite3.Connection) -> list[Table]:
         keys = [row for row in info if row[2]]
         key = None
         if len(keys) == 1 and keys[0][0].lower() == "id" and keys[0][1].upper() == "INTEGER":
-            key = None if without_rowid else str(keys[0][0])
+            has_index = connection.execute(
+                "select exists (select 1 from pragma_index_list(?) where origin = 'pk')", [name]
+            ).fetchone()[0]  # INTEGER PRIMARY KEY DESC is no rowid
+            key = None if has_index else str(keys[0][0])
         indexes = [
             [str(c).lower() for (c,) in connection.execute(
                 "select name from pragma_index_info(?) order by seqno", [index])]
@@ -125,7 +133,7 @@ def refusal(connection: sqlite3.Connection, tables: list[Table]) -> str | None:
     lowered = [name.lower() for name in names]
     for referring, referred in connection.execute(
         'select m.name, f."table" from sqlite_master as m, pragma_foreign_key_list(m.name) as f '
-        "where m.type = 'table' order by m.name"
+        "where m.type = 'table' and m.rootpage > 0 order by m.name"
     ).fetchall():
         if referred.lower() in lowered and referring.lower() not in lowered:
             return f"table {referring} refers to rows of {referred}, which would be orphans"

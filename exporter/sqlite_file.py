@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from exporter.crawler_tables import CRAWLER_TABLES
 from exporter.errors import one_line
 from exporter.raw_schema import TABLES
 
@@ -78,7 +79,12 @@ def contents(path: Path) -> Content:
     """Return what a file that nobody else has open holds."""
     with opened(path, "mode=ro&immutable=1") as connection:
         rows = row_counts(connection)
-        runs = {run for table in TABLES if table in rows for run in _runs_of(connection, table)}
+        runs = {
+            run
+            for table in (*TABLES, *CRAWLER_TABLES)
+            if table in rows
+            for run in _runs_of(connection, table)
+        }
         return Content(
             rows,
             len(runs),
