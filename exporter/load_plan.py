@@ -129,6 +129,9 @@ class Marks:
         columns = ", ".join(["file_id", "path", *CAPABILITIES])
         rows = cursor.execute(f"select {columns} from lake.raw.source_files").fetchall()
         self._paths: dict[str, str] = {file_id: path for file_id, path, *_ in rows}
+        self._at: dict[str, list[str]] = {}
+        for file_id, path in self._paths.items():
+            self._at.setdefault(path, []).append(file_id)
         self._capabilities = {
             file_id: dict(zip(CAPABILITIES, flags, strict=True)) for file_id, _, *flags in rows
         }
@@ -142,6 +145,9 @@ class Marks:
         known path is told by lacking what the one before had, or by having more and none of its
         rows: what a file cannot say must not change what was loaded from its predecessor.
         """
+        for file_id in self._at.get(source.path, ()):  # also one that was moved here before
+            if self._is_same(source, file_id):
+                return replace(source, file_id=file_id)
         if source.file_id in self._paths:
             number, file_id = 0, source.file_id
             while file_id in self._paths:

@@ -53,16 +53,16 @@ def test_a_warehouse_of_a_release_is_taken_over(tool: Tool, tmp_path: Path, rele
     )
     assert _loaded(tool, db) == (0, 0)
     assert loaded_counts(tool) == counts(db)
-    said: dict[str, dict[str, Any]] = json.loads(
-        (GOLDEN / release / "summaries.json").read_text("utf-8")
-    )
+    said = _read((GOLDEN / release / "summaries.json").read_text("utf-8"))
     for run, before in said.items():
         now = _summary(tool, "--run", run)
         slis = [name for name, value in before.items() if not isinstance(value, list | dict)]
         for name in set(slis).difference(CHANGED[release]):
-            assert now[name] == pytest.approx(before[name], rel=1e-9), (run, name)
+            assert now[name] == before[name], (run, name)
         verdicts = [{_key(slo): slo["status"] for slo in of["slos"]} for of in (before, now)]
-        kept = {key: status for key, status in verdicts[0].items() if key[0] not in CHANGED}
+        kept = {
+            key: status for key, status in verdicts[0].items() if key[0] not in CHANGED[release]
+        }
         assert kept.items() <= verdicts[1].items()
     relations = tool(
         "query", "--format", "json", "--query",
@@ -77,7 +77,7 @@ def test_a_warehouse_of_a_release_is_taken_over(tool: Tool, tmp_path: Path, rele
         there, file = _summary(tool, "--run", run), _summary(tool, "--run", run, "--db", str(db))
         for answer in (there, file):
             del answer["regressions"]  # a warehouse knows the runs before
-        assert there == pytest.approx(file, rel=1e-9)
+        assert there == file
 
 
 def _loaded(tool: Tool, db: Path) -> tuple[int, int]:
@@ -92,8 +92,12 @@ def _loaded(tool: Tool, db: Path) -> tuple[int, int]:
 def _summary(tool: Tool, *words: str) -> dict[str, Any]:
     done = tool("summary", *words, "--output-format", "json")
     assert done.returncode in (0, 1), done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return _read(done.stdout)
+
+
+def _read(text: str) -> Any:
+    """Read JSON; the last digits of numbers depend on the order of sums."""
+    return json.loads(text, parse_float=lambda number: float(f"{float(number):.9g}"))
 
 
 def _key(slo: dict[str, Any]) -> tuple[str, str, str | None]:

@@ -27,7 +27,7 @@ select run, ts + 0.4, 'cdn.example.org', 'artifact', 'GET', iif(n = 7, null, 200
     n * 40, iif(n = 8, 'OPEN', 'closed'), 90 + n, iif(n = 7, 'ReadTimeout', null) from numbers;
 -- values that do not fit, and rows without a run or a time
 insert into http_events (run_id, ts, host, status, elapsed_ms) values
-    ('r2', 1764100031.0, 'API.example.org.', 'abc', 'slow'), (null, 1764100032.0, 'x', 200, 1),
+    ('r2', 1764100031.0, 'odd.example.org', 'abc', 'slow'), (null, 1764100032.0, 'x', 200, 1),
     ('r2', 'never', 'x', 200, 1);
 insert into rate_events (run_id, ts, host, role, action, delay_ms)
 select run, ts, 'api.example.org', 'metadata', iif(n % 8 = 0, 'block', 'acquire'), n * 7.5
