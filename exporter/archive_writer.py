@@ -294,7 +294,11 @@ class Writer:
         assert table is not None
         columns = ", ".join(_columns(table))
         at = literal(archived.as_pattern(file))
-        here = f"select {columns} from read_parquet({at}, hive_partitioning = false)"
+        # a release before may have written fewer columns
+        here = (
+            f"select {columns} from ({_none_of(table)} union all by name "
+            f"(from read_parquet({at}, hive_partitioning = false)))"
+        )
         stored = tables.get(table)
         written = f"select {columns} from ({_none_of(table)})"
         if stored is not None and stored.file is not None:

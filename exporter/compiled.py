@@ -10,8 +10,10 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 
@@ -33,8 +35,23 @@ from exporter.results import (
 )
 from exporter.warehouse_schema import source_file_columns
 
-#: Goes up when what is kept of the compiled models changes, so that older files are left alone.
+#: Goes up when the layout of the compiled models' file changes: older files are left alone.
 _FORMAT = 9
+#: The models that answers are read from.
+_ANSWERS: Final = tuple(
+    dict.fromkeys(
+        (
+            *SUMMARY_MODELS,
+            SAMPLES_MODEL,
+            *DIAGNOSIS_MODELS,
+            *BUDGET_MODELS,
+            SLICES_MODEL,
+            *REGRESSION_MODELS,
+            *TREND_MODELS,
+            *REPORT_MODELS,
+        )
+    )
+)
 #: What the names of raw relations begin with among the things that a model depends on.
 _RAW = "raw."
 
@@ -59,14 +76,17 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
     Raises:
         ModelError: a model does not compile, or there is nowhere to write.
     """
-    name = f"{warehouse.models_version(project)}.{_FORMAT}.json"
+    # what is asked of the models, and over which columns, may change without them
+    asked = sha256(repr((_FORMAT, _ANSWERS, TABLES)).encode()).hexdigest()[:8]
+    name = f"{warehouse.models_version(project)}.{asked}.json"
     folders = [
         warehouse_dir() / "compiled",
         Path(tempfile.gettempdir()) / f"docstokg-{os.getuid()}",
     ]
     for folder in folders:
-        if (folder / name).is_file() and (folder / name).stat().st_uid == os.getuid():
-            return folder / name
+        with suppress(OSError):  # of another user, who lets nobody look
+            if (folder / name).stat().st_uid == os.getuid():
+                return folder / name
     from exporter.runner import compile_models
 
     say("models are new or changed: compiling them (once)")
@@ -80,7 +100,10 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
             return folder / name
         except OSError:
             continue
-    raise ModelError(f"cannot write the compiled models to {folders[0]} nor to {folders[1]}")
+    raise ModelError(
+        f"cannot write the compiled models to {folders[0]} nor to {folders[1]}: "
+        "set DOCSTOKG_WAREHOUSE to a folder of your own"
+    )
 
 
 def _with_columns(text: str) -> str:
@@ -99,26 +122,14 @@ def _with_columns(text: str) -> str:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
             connection.execute(f"create table lake.raw.{table} ({columns})")
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
-        answers = dict.fromkeys(
-            (
-                *SUMMARY_MODELS,
-                SAMPLES_MODEL,
-                *DIAGNOSIS_MODELS,
-                *BUDGET_MODELS,
-                SLICES_MODEL,
-                *REGRESSION_MODELS,
-                *TREND_MODELS,
-                *REPORT_MODELS,
-            )
-        )
         checks = [test for test in content["tests"] if test["when_compiled"]]
         tested = {name for check in checks for name in check["depends_on"]}
-        Models(text).build(connection, [*answers, *tested], only_views=True)
+        Models(text).build(connection, [*_ANSWERS, *tested], only_views=True)
         for check in checks:
             if broken := connection.execute(check["sql"]).fetchone():
                 raise ModelError(broken[0])
         content["columns"] = {}
-        for model in answers:
+        for model in _ANSWERS:
             used: dict[str, set[str]] = {table: set() for table in TABLES}
             selected = "count(*)" if model == "rejected_rows" else "*"
             relation = f"lake.{_schema_of(content, model)}.{model}"

@@ -9,8 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from exporter import raw_schema
+from exporter.archived import ArchivedRun, Stored, select_sql
+from exporter.errors import WarehouseError
+from exporter.warehouse_schema import FORMAT, ensure_schema
 from scripts.golden import GOLDEN, source
 
 from .conftest import Tool
@@ -102,3 +107,64 @@ def _read(text: str) -> Any:
 
 def _key(slo: dict[str, Any]) -> tuple[str, str, str | None]:
     return slo["slo"], slo["scope"], slo["subject"]
+
+
+def test_what_a_warehouse_lacks_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = duckdb.connect()
+    lake.execute("attach ':memory:' as lake")
+    ensure_schema(lake)
+    lake.execute("insert into lake.raw.source_files (file_id, path) values ('f', '/f')")
+    lake.execute("insert into lake.raw.http_events (id, run_id) values (1, 'r')")
+    with monkeypatch.context() as later:
+        later.setitem(raw_schema.TABLES["http_events"], "novel", "time")
+        later.setitem(raw_schema.TABLES, "novelties", {"run_id": "key"})
+        later.setitem(raw_schema.CAPABILITIES, "has_novel", ("http_events", "novel"))
+        ensure_schema(lake)
+        row = lake.execute("select id, run_id, novel, novel_text from lake.raw.http_events")
+        assert row.fetchall() == [(1, "r", None, None)]
+        files = lake.execute("select file_id, has_novel from lake.raw.source_files")
+        assert files.fetchall() == [("f", None)]
+        assert lake.execute("from lake.raw.novelties").fetchall() == []
+        ensure_schema(lake)
+    # which this release does not know
+    with pytest.raises(WarehouseError, match=r"newer release .* has a column .*: update"):
+        ensure_schema(lake)
+
+
+def test_archived_columns_of_before_are_typed_nulls(tmp_path: Path) -> None:
+    lake = duckdb.connect()
+    lake.execute(f"copy (select 1::bigint as id, 'r' as run_id) to '{tmp_path}/t.parquet'")
+    stored = Stored(["id", "run_id"], [], 1, file="t.parquet", parquet_columns=["id", "run_id"])
+    run = ArchivedRun("r", 1, "", None, "", "", "", {"http_events": stored})
+    relation = lake.sql(select_sql(str(tmp_path), run, "http_events"))
+    kinds = raw_schema.raw_columns("http_events")
+    assert [(c, str(t).lower()) for c, t in zip(relation.columns, relation.types, strict=True)] == [
+        (c, t) for c, t in kinds.items() if c not in ("file_id", "load_id")
+    ]
+    assert relation.fetchall()[0][:3] == (1, "r", None)
+
+
+#: Publishes what the warehouse holds, as a later release.
+_PUBLISH_LATER = """
+from exporter import warehouse
+connection = warehouse.connect()
+warehouse.attach_writer(connection)
+warehouse.FORMAT, warehouse.__version__ = 99, "9.0.0"
+warehouse.publish(connection, "later-later", ["marts"])
+"""
+
+
+def test_a_warehouse_of_a_later_release_is_refused(
+    tool: Tool, tmp_path: Path, loaded: Path
+) -> None:
+    place = tmp_path / "warehouse"
+    subprocess.run(
+        [sys.executable, "-c", _PUBLISH_LATER], env={"DOCSTOKG_WAREHOUSE": str(place)}, check=True
+    )
+    message = (
+        f"error: the warehouse {place} was written by a newer release (9.0.0, format 99; known up "
+        f"to {FORMAT}): update docstokg-telemetry, or set DOCSTOKG_WAREHOUSE to another folder\n"
+    )
+    for command in (("runs",), ("run", "--db", loaded)):
+        done = tool(*command)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
