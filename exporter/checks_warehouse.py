@@ -5,7 +5,6 @@ It reads with DuckDB: see `exporter.examine` for why nothing else may.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 import duckdb
 
 from exporter import warehouse
+from exporter.access import why_not_writable
 from exporter.errors import TelemetryError, one_line
 from exporter.findings import Finding, duration, good
 from exporter.lock_holder import LockHolder, holder
@@ -56,7 +56,7 @@ class Warehouse:
                 if where.startswith("sqlite:")
                 else f"catalog in PostgreSQL, data at {data_path()}"
             )
-            if (problem := _folder_problem(folder)) is not None:
+            if (problem := why_not_writable(folder)) is not None:
                 return Finding("warehouse", "bad", f"{folder}: {problem}",
                                "let this user write it, or set DOCSTOKG_WAREHOUSE")  # fmt: skip
             opened = published()
@@ -137,15 +137,3 @@ class Warehouse:
             f"{built} published",
             f"{_RUN} builds all runs anew",
         )
-
-
-def _folder_problem(folder: Path) -> str | None:
-    """Return why the warehouse cannot be written, or None; it may be missing."""
-    if folder.exists() and not folder.is_dir():
-        return "not a folder"
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not os.access(place, os.W_OK | os.X_OK):
-        return f"{'it' if place == folder else place} cannot be written"
-    return None

@@ -71,7 +71,6 @@ class Plugin(BasePlugin):
         """Load the extensions, take the warehouse's lock, and make room for the session's facts."""
         folder = warehouse_dir()
         with _reported():
-            _make_folder(folder)
             self._lock = Lock(folder)
             self._lock.acquire(current.say)
             warehouse.configure(conn)
@@ -98,16 +97,6 @@ class Plugin(BasePlugin):
                 _load(cursor)
                 current.planted = _plant(cursor, version, Path(wishes["project"]), wishes["seeds"])
             _touch(cursor, version)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TelemetryError(
-            f"cannot make the warehouse folder {folder}: {error.strerror}: "
-            "set DOCSTOKG_WAREHOUSE to a folder you can write to"
-        ) from error
 
 
 def _load(cursor: duckdb.DuckDBPyConnection) -> None:

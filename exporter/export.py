@@ -43,7 +43,9 @@ def export(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TelemetryError(f"cannot make the folder {out}: {error.strerror}") from error
+        raise TelemetryError(
+            f"cannot make the folder {out}: {error.strerror}; name another one with --out"
+        ) from error
     with published() as connection:
         relations = _relations(connection)
         _choose(connection, runs_of or {})
@@ -117,7 +119,9 @@ def _write(
             os.fsync(file.fileno())
         os.replace(part, target)
     except (duckdb.Error, OSError) as error:
-        raise TelemetryError(f"cannot write {target}: {one_line(error, 200)}") from error
+        raise TelemetryError(
+            f"cannot write {target}: {one_line(error, 200)}; name another folder with --out"
+        ) from error
     finally:
         with suppress(OSError):
             part.unlink()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from exporter.access import check_writable
 from exporter.errors import WarehouseError, one_line
 from exporter.paths import catalog
 
@@ -31,6 +32,7 @@ class Lock:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         # a singleton, for the same reason as the connections above
         self._lock = FileLock(folder / ".lock", thread_local=False, is_singleton=True)
 
@@ -38,8 +40,9 @@ class Lock:
         """Take the lock; wait, with a message, up to DOCSTOKG_LOCK_TIMEOUT_S (default 600) seconds.
 
         Raises:
-            WarehouseError: another run still holds it at the limit.
+            WarehouseError: another run still holds it at the limit, or this user cannot write.
         """
+        check_writable(self._folder)
         limit = lock_timeout_s()
         kind, place = catalog().split(":", 1)
         for take in (self._take_file, partial(_take_advisory, place) if kind != "sqlite" else None):

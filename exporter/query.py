@@ -22,8 +22,8 @@ from typing import Any
 import duckdb
 
 from exporter import warehouse
-from exporter.errors import QueryError, one_line
-from exporter.paths import data_path
+from exporter.errors import QueryError, WarehouseError, one_line
+from exporter.paths import data_path, project_dir, warehouse_dir
 from exporter.raw_sql import literal
 
 #: Where a bare name is looked up, first match wins: marts, then the raw tables by their names.
@@ -58,13 +58,24 @@ def published() -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the published snapshot, read-only, with the names people use.
 
     Raises:
-        WarehouseError: nothing is published, or it cannot be read.
+        WarehouseError: nothing is published, it cannot be read, or lacks what is asked for because
+            other models made it.
     """
     connection = warehouse.connect()
     try:
         warehouse.attach_published(connection)
         use_names(connection)
         yield connection
+    except duckdb.IOException as error:
+        raise warehouse.unreadable(error) from error
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        published = warehouse.last_publication(connection)
+        if published and published.models_version == warehouse.models_version(project_dir()):
+            raise
+        raise WarehouseError(
+            f"the warehouse {warehouse_dir()} was built by other models than these: "
+            "bring it up to date with: docstokg-telemetry run --db FILE"
+        ) from error
     finally:
         connection.close()
 

@@ -107,13 +107,6 @@ def build(
     """
     folder = warehouse_dir()
     os.environ["DOCSTOKG_WAREHOUSE"] = str(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WarehouseError(
-            f"cannot make the warehouse folder {folder}: {error.strerror}: "
-            "set DOCSTOKG_WAREHOUSE to a folder you can write to"
-        ) from error
     lock = Lock(folder)
     lock.acquire(say)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -113,7 +114,9 @@ def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]
             matches, named = [path], True
         elif os.path.isdir(path):
             inside, has_archive = _inside(path)
-            if not inside and not has_archive:
+            if not os.access(path, os.R_OK | os.X_OK):
+                skipped.append(Skipped(name, "this user may not read the folder"))
+            elif not inside and not has_archive:
                 skipped.append(Skipped(name, f"folder holds no {', '.join(_SUFFIXES)} file"))
             matches, named = inside, False
         elif os.path.lexists(path) or not glob.has_magic(path):
@@ -230,9 +233,13 @@ def path_id(path: str, family: int = TELEMETRY_FAMILY, number: int = 0) -> str:
 
 def refusal(path: str) -> str | None:
     """Return why a file is not even worth opening, or None."""
-    if not os.path.exists(path):
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
         return "no such file"
-    if not os.path.isfile(path):
+    except OSError as error:  # such as a folder on the way to it that this user may not enter
+        return error.strerror or str(error)
+    if not stat.S_ISREG(mode):
         return "not a regular file"
     try:
         with Path(path).open("rb") as file:

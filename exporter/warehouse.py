@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from exporter import __version__
+from exporter.access import check_readable
 from exporter.errors import WarehouseError, one_line
 from exporter.paths import catalog, data_path, extension_path, extensions, warehouse_dir
 from exporter.raw_sql import literal
@@ -74,7 +75,7 @@ def configure(connection: duckdb.DuckDBPyConnection, chosen: Sequence[str] | Non
     connection.execute("set preserve_insertion_order = false")
     connection.execute("set memory_limit = '400MB'")
     # what does not fit goes here, and not into whatever folder a person is in
-    spill = os.path.join(tempfile.gettempdir(), f"docstokg-spill-{os.getpid()}")
+    spill = os.path.join(tempfile.gettempdir(), f"docstokg-spill-{os.getuid()}-{os.getpid()}")
     connection.execute("set temp_directory = ?", [spill])
     configure_cursor(connection)
 
@@ -183,8 +184,9 @@ def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
     """Attach the published snapshot read-only as ``lake``.
 
     Raises:
-        WarehouseError: there is no warehouse, or nothing was published yet.
+        WarehouseError: there is no warehouse, nothing was published yet, or it cannot be read.
     """
+    check_readable()
     nothing = (
         f"nothing is published in the warehouse {warehouse_dir()}: "
         "load telemetry first with: docstokg-telemetry run --db FILE"
@@ -207,10 +209,13 @@ def attach_published(connection: duckdb.DuckDBPyConnection) -> Publication:
     except duckdb.Error as error:
         if "ducklake_snapshot_changes" in str(error):  # no table yet: no run has written much
             raise WarehouseError(nothing) from error
-        raise WarehouseError(
-            f"cannot read the warehouse {warehouse_dir()}: {one_line(error)}"
-        ) from error
+        raise unreadable(error) from error
     return published
+
+
+def unreadable(error: duckdb.Error) -> WarehouseError:
+    """Return the one error for a person of what DuckDB says when it cannot read."""
+    return WarehouseError(f"cannot read the warehouse {warehouse_dir()}: {one_line(error)}")
 
 
 def _look_up(connection: duckdb.DuckDBPyConnection) -> Publication | None:
