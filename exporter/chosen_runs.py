@@ -42,7 +42,10 @@ def current(project: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def choose(
-    connection: duckdb.DuckDBPyConnection, words: Sequence[str], among: Collection[str] | None
+    connection: duckdb.DuckDBPyConnection,
+    words: Sequence[str],
+    among: Collection[str] | None,
+    without: Sequence[str] = (),
 ) -> list[str]:
     """Return the runs that are meant, the latest first, and let the models know.
 
@@ -51,6 +54,7 @@ def choose(
         words: how a person names runs: a number of the latest ones, ``since:14d``,
             ``since:2025-10-01`` or run ids, several with commas; none for all.
         among: the runs there are to choose from; None for all in the warehouse.
+        without: runs to leave out, named in the same way.
 
     Returns:
         Their ids; none where nothing is as recent as the words say.
@@ -60,6 +64,7 @@ def choose(
     """
     known = _known(connection, among)
     chosen = set(known) if not words else {run for word in words for run in _named(word, known)}
+    chosen -= {run for word in without for run in _named(word, known)}
     ordered = [run for run in known if run in chosen]
     connection.execute("set variable chosen_runs = ?::varchar[]", [ordered])
     return ordered

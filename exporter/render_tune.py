@@ -10,6 +10,8 @@ from exporter.errors import printable
 from exporter.render import print_table
 from exporter.results import Row
 
+#: Runs left out that a line names; JSON has all.
+_RUNS_NAMED: Final = 7
 _BASELINE: Final = ("lowest", "p5", "p10", "p50", "p90", "p95", "highest")
 _HEADINGS: Final = (
     "SLO",
@@ -39,6 +41,11 @@ def print_proposals(rows: Sequence[Row], runs: int, difference: str) -> None:
     print_table(_HEADINGS, [_distribution(row) for row in rows])
     out.write("\n")
     out.writelines(f"{_told(row)}\n" for row in rows)
+    if any(row["pulled_target"] is not None for row in rows):
+        out.write(
+            "\nRuns far worse than the usual run do not count (docs/tuning.md); --keep-all counts "
+            "them, --without RUN leaves out others.\n"
+        )
     if difference:
         out.write(f"\n{difference}")
 
@@ -51,6 +58,24 @@ def _distribution(row: Row) -> list[object]:
 
 
 def _told(row: Row) -> str:
+    """Say what is proposed for one target, what would have failed, and which runs pull it."""
+    return f"{_proposed(row)}{_pulled(row)}"
+
+
+def _pulled(row: Row) -> str:
+    """Name the runs that are left out, where the target would be another one with them."""
+    if row["pulled_target"] is None:
+        return ""
+    runs = row["runs_left_out"]
+    names = ", ".join(printable(run) for run in runs[:_RUNS_NAMED])
+    more = f" and {len(runs) - _RUNS_NAMED:,} more" if len(runs) > _RUNS_NAMED else ""
+    return (
+        f"\n  without {names}{more}, which would pull the target to "
+        f"{row['comparator']} {_amount(row, 'pulled_target')}"
+    )
+
+
+def _proposed(row: Row) -> str:
     """Say what is proposed for one target, and what would have failed."""
     name = printable(" ".join(filter(None, (row["slo"], row["scope"], row["subject"]))))
     now = f"{name} {row['comparator']} {_amount(row, 'target')}"

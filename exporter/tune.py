@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -54,6 +56,14 @@ def tune(
             "by default.",
         ),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="RUN", help="Leave this run out; may be repeated."),
+    ] = None,
+    keep_all: Annotated[
+        bool,
+        typer.Option("--keep-all", help="Let runs count that are far worse than the usual run."),
+    ] = False,
     write: Annotated[bool, typer.Option("--write", help="Write the new targets.")] = False,
     output_format: Format = OutputFormat.text,
     project_dir: Project = None,
@@ -69,7 +79,7 @@ def tune(
 
     skipped = load_first(db, project_dir, verbose)
     among = set().union(*runs_of(db, project_dir, verbose).values()) if db else None
-    chosen, rows = _ask(project_dir, runs or [], among, share)
+    chosen, rows = _ask(project_dir, _Wish(runs or [], without or [], among, share, keep_all))
     path = find_project(project_dir) / _SEED
     before = seed.read(path)
     after = seed.with_targets(before, _changes(rows))
@@ -90,17 +100,28 @@ def tune(
     raise typer.Exit(1 if skipped else 0)
 
 
-def _ask(
-    project_dir: Path | None, words: list[str], among: set[str] | None, share: float | None
-) -> tuple[list[str], list[Row]]:
+@dataclass(frozen=True)
+class _Wish:
+    """Which runs are meant, as the options say, and how many are to meet a target."""
+
+    words: list[str]
+    without: list[str]
+    among: set[str] | None
+    share: float | None
+    keep_all: bool
+
+
+def _ask(project_dir: Path | None, wish: _Wish) -> tuple[list[str], list[Row]]:
     """Return the runs that are meant, and baseline and proposal of each row of the seed."""
     from exporter import chosen_runs, results
 
     with chosen_runs.current(project_dir) as connection:
-        chosen = chosen_runs.choose(connection, words, among)
+        chosen = chosen_runs.choose(connection, wish.words, wish.among, wish.without)
         if not chosen:
-            raise UsageError(f"no run is meant: {chosen_runs.latest(connection, among)}")
-        connection.execute("set variable tune_share_pct = ?::double", [share])
+            raise UsageError(f"no run is meant: {chosen_runs.latest(connection, wish.among)}")
+        connection.execute("set variable tune_share_pct = ?::double", [wish.share])
+        spreads = math.inf if wish.keep_all else None
+        connection.execute("set variable tune_outlier_spreads = ?::double", [spreads])
         return chosen, results.rows(connection, _SQL)
 
 

@@ -57,6 +57,10 @@ def test_targets_are_proposed_and_written(tool: Tool, tmp_path: Path) -> None:
     few = tool("tune", "--project-dir", project, "--runs", "9")
     assert "yield_pct run >= 85 %: too few, no proposal: 9 of at least 10" in few.stdout
     assert "@@" not in few.stdout
+    fewer = tool("tune", "--project-dir", project, "--without", "run9,run3", "--without", "run0")
+    assert fewer.stdout.startswith("7 runs; ")
+    wrong = tool("tune", "--project-dir", project, "--without", "nosuch")
+    assert (wrong.returncode, wrong.stdout) == (2, "") and "'nosuch' is unknown" in wrong.stderr
 
     done = tool("tune", "--project-dir", project, "--share", "50", "--write")
     assert done.returncode == 0, done.stderr

@@ -33,17 +33,6 @@ asked_for as (
 
 ),
 
--- nearest rank: the smallest number of runs that is at least the share. In decimals, as
--- 0.1 + 0.2 is not 0.3 and a rank too low would meet less than was asked for.
-counted as (
-
-    select
-        *,
-        ceil(share_pct::decimal(9, 4) * runs / 100)::bigint as met_by_at_least,
-    from asked_for
-
-),
-
 -- a run meets a target when each of its hosts does: its worst value is what counts of it
 worst_of_runs as (
 
@@ -59,19 +48,132 @@ worst_of_runs as (
 
 ),
 
--- the best run first
+middles as (
+
+    select
+        slo,
+        scope,
+        target_subject,
+        median(value) as middle,
+    from worst_of_runs
+    where isfinite(value)
+    group by slo, scope, target_subject
+
+),
+
+deviations as (
+
+    select
+        worst_of_runs.*,
+        if(comparator = '>=', middle - value, value - middle) as worse_by,
+    from worst_of_runs
+    left join middles
+        on
+            worst_of_runs.slo = middles.slo
+            and worst_of_runs.scope = middles.scope
+            and worst_of_runs.target_subject is not distinct from middles.target_subject
+
+),
+
+-- the standard deviation as the middle half of the runs has it, which a bad week does not move; by
+-- the mean where most runs have one value (B. Iglewicz, D. Hoaglin 1993, "How to Detect and Handle
+-- Outliers", section 3.3)
+spreads as (
+
+    select
+        slo,
+        scope,
+        target_subject,
+        count(*) as runs_measured,
+        coalesce(
+            nullif(1.4826 * median(abs(worse_by)), 0), 1.2533 * avg(abs(worse_by))
+        ) as spread,
+    from deviations
+    where isfinite(value)
+    group by slo, scope, target_subject
+
+),
+
+sorted_out as (
+
+    select
+        deviations.*,
+        coalesce(
+            spreads.runs_measured >= {{ var('tune_runs_min') }}
+            and isfinite(deviations.value)
+            and deviations.worse_by > spreads.spread
+            * {{ asked('tune_outlier_spreads', 'double', var('tune_outlier_spreads')) }},
+            false
+        ) as is_left_out,
+    from deviations
+    left join spreads
+        on
+            deviations.slo = spreads.slo
+            and deviations.scope = spreads.scope
+            and deviations.target_subject is not distinct from spreads.target_subject
+
+),
+
+left_out as (
+
+    select
+        slo,
+        scope,
+        target_subject,
+        list(run_id order by run_id) as run_ids,
+    from sorted_out
+    where is_left_out
+    group by slo, scope, target_subject
+
+),
+
+-- the best run first: of those that count, and for comparison of all
 ranked as (
 
     select
         slo,
         scope,
         target_subject,
+        false as is_of_all,
         value,
         row_number() over (
             partition by slo, scope, target_subject
             order by if(comparator = '>=', -value, value)
         ) as rank_of_value,
-    from worst_of_runs
+    from sorted_out
+    where not is_left_out
+    union all
+    select
+        slo,
+        scope,
+        target_subject,
+        true as is_of_all,
+        value,
+        row_number() over (
+            partition by slo, scope, target_subject
+            order by if(comparator = '>=', -value, value)
+        ) as rank_of_value,
+    from sorted_out
+
+),
+
+-- nearest rank: the smallest number of runs that is at least the share. In decimals, as
+-- 0.1 + 0.2 is not 0.3 and a rank too low would meet less than was asked for.
+counted as (
+
+    select
+        asked_for.*,
+        variants.is_of_all,
+        coalesce(left_out.run_ids, []) as runs_left_out,
+        runs - if(variants.is_of_all, 0, len(runs_left_out)) as runs_counted,
+        ceil(share_pct::decimal(9, 4) * runs_counted / 100)::bigint as met_by_at_least,
+    from asked_for
+    cross join (select unnest([true, false]) as is_of_all) as variants
+    left join left_out
+        on
+            asked_for.slo = left_out.slo
+            and asked_for.scope = left_out.scope
+            and asked_for.subject is not distinct from left_out.target_subject
 
 ),
 
@@ -89,6 +191,7 @@ reached as (
             counted.slo = ranked.slo
             and counted.scope = ranked.scope
             and counted.subject is not distinct from ranked.target_subject
+            and counted.is_of_all = ranked.is_of_all
             and counted.met_by_at_least = ranked.rank_of_value
             and isfinite(ranked.value)
 
@@ -120,10 +223,31 @@ rounded as (
 
 ),
 
-decided as (
+-- where the runs left out make no difference, there is nothing to tell of them
+told as (
 
     select
         rounded.*,
+        if(
+            of_all.rounded_value is distinct from rounded.rounded_value,
+            of_all.rounded_value,
+            null
+        ) as pulled_target,
+    from rounded
+    inner join rounded as of_all
+        on
+            rounded.slo = of_all.slo
+            and rounded.scope = of_all.scope
+            and rounded.subject is not distinct from of_all.subject
+            and of_all.is_of_all
+    where not rounded.is_of_all
+
+),
+
+decided as (
+
+    select
+        told.*,
         case
             when pins.reason is not null then pins.reason
             when comparator = '<=' and target = 0
@@ -148,8 +272,8 @@ decided as (
             when 'tighter' then rounded_value
             when 'looser' then rounded_value
         end as proposed_target,
-    from rounded
-    left join pins on rounded.slo = pins.slo
+    from told
+    left join pins on told.slo = pins.slo
 
 ),
 
@@ -199,6 +323,8 @@ final as (
         decided.runs,
         decided.observations,
         decided.reached_value,
+        decided.runs_left_out,
+        decided.pulled_target,
         decided.proposal,
         decided.proposed_target,
         case
