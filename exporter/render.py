@@ -370,6 +370,8 @@ def _rounded(value: float, unit: str, more: int) -> str:
         return f"{value:,.{2 + more}f}"
     if unit == "ms":
         return f"{value:,.{more if abs(value) >= 100 else 1 + more}f}"
+    if unit == "openings":  # divided among causes, but nobody ever saw half of one
+        return f"{value:,.0f}"
     return f"{float(f'{value:.{4 + more}g}'):,.15g}"
 
 

@@ -39,6 +39,7 @@ worsening as (
         symptoms.scale,
         measures.told_rate,
         measures.told_share,
+        measures.unit,
         case
             when contributions.dimension = 'resolver' and contributions.part = 'segment'
                 then contributions.segment
@@ -83,12 +84,14 @@ worded as (
         end as rate_before_text,
         case
             when scale = 100 then format('{:.1f} %', share_now_pct)
-            else format('{:.4g}', amount_now)
+            when unit = 'ms' then format('{:.4g}', amount_now)
+            else {{ told_count('amount_now') }}
         end as share_text,
         case
             when coalesce(share_before_pct, amount_before) is null then ''
             when scale = 100 then format('{:.1f} % before', share_before_pct)
-            else format('{:.4g} before', amount_before)
+            when unit = 'ms' then format('{:.4g} before', amount_before)
+            else {{ told_count('amount_before') }} || ' before'
         end as share_before_text,
     from worsening
 

@@ -151,15 +151,24 @@ openers as (
     select
         subject as host,
         string_agg(
-            format('{:.1f} by {}', numerator_now, segment), ', ' order by numerator_now desc
+            format('{:.0f} % after {}', share_pct, segment),
+            ', ' order by share_pct desc, segment asc
         ) as opened_by,
         sum(numerator_now) as opened_in_worst_hour,
         sum(numerator_now) filter (segment = 'no failure recorded') as opened_without_failure,
-    from measured
-    where
-        slo = 'breaker_opens_per_hour'
-        and dimension = 'failure'
-        and numerator_now > 0
+    from (
+        -- an opening is divided among the failures before it: shares, as nobody sees half of one
+        select
+            subject,
+            segment,
+            numerator_now,
+            100 * numerator_now / sum(numerator_now) over (partition by subject) as share_pct,
+        from measured
+        where
+            slo = 'breaker_opens_per_hour'
+            and dimension = 'failure'
+            and numerator_now > 0
+    ) as openings
     group by subject
 
 ),
@@ -577,13 +586,13 @@ wanted as (
         null as base,
         null::varchar as proposed_text,
         format(
-            'of {:.4g} openings in the worst hour {:.1f} had no failure since the opening before; '
+            'of {} openings in the worst hour {} had no failure since the opening before; '
             || '{:,.0f} failures among {:,.0f} network requests and {} openings are recorded in '
             || 'all. A crawler that asks past its recorder, or does not record what raised, leaves '
             || 'such openings; so do breakers opened by hand, by another process, or by a clock '
             || 'that differs',
-            opened_in_worst_hour,
-            opened_without_failure,
+            {{ told_count('opened_in_worst_hour') }},
+            {{ told_count('opened_without_failure') }},
             http_429_requests + failed_requests,
             network_requests,
             openings
@@ -880,6 +889,7 @@ bounded as (
         limits.lowest,
         limits.highest,
         limits.direction,
+        limits.instead,
         wanted.base * limits.factor as value_wanted,
         -- NULL stays NULL, which greatest() alone would make the lowest
         if(
@@ -928,22 +938,29 @@ final as (
         value_wanted not between lowest and highest as is_bounded,
         observed,
         case
-            when not is_contrary then reason
-            when direction = 'down'
+            when is_contrary
                 then format(
-                    '{}; no value: {:.3g} {} is at or below the least that is proposed, {:g}',
+                    '{}; this cannot be done: it is {:.3g} {}, and no {} than {:g} is proposed. '
+                    || 'Instead, {}',
                     reason,
                     observed,
                     unit,
-                    lowest
+                    if(direction = 'down', 'less', 'more'),
+                    if(direction = 'down', lowest, highest),
+                    instead
                 )
-            else format(
-                '{}; no value: {:.3g} {} is at or above the most that is proposed, {:g}',
-                reason,
-                observed,
-                unit,
-                highest
-            )
+            when is_bounded
+                then format(
+                    '{}; {:.3g} {} are wanted, but no {} than {:g} is proposed. If that does not '
+                    || 'help, {}',
+                    reason,
+                    value_wanted,
+                    unit,
+                    if(value_wanted < lowest, 'less', 'more'),
+                    if(value_wanted < lowest, lowest, highest),
+                    instead
+                )
+            else reason
         end as reason,
         row_number() over (
             partition by slo, scope, subject
