@@ -11,6 +11,9 @@ from scripts.monitoring.budgets import Pair, burning
 from scripts.monitoring.settings import BudgetAlert, Settings, SloAlert, TelemetryAlert
 from scripts.monitoring.targets import Target, named_subjects
 
+#: For so long the last figure holds when a new run has none yet: otherwise each new run would
+#: make a waiting alert wait anew.
+_HOLDS = "10m"
 _HEADER = "# Made by `make monitoring` of the seeds and of monitoring/alerts.yml.\n"
 
 
@@ -53,16 +56,29 @@ def _slo_rule(target: Target, targets: list[Target], settings: Settings) -> dict
     who = "DocsToKG" if target.scope == "run" else f"{{{{ $labels.{alert.subject_label} }}}}"
     return {
         "alert": alert.alert,
-        "expr": f"{_selector(target, targets, alert)} {target.missed}",
+        # without the run, so that it is one alert however many runs miss the target in turn
+        "expr": f"last_over_time({target.worst} without (run_id)"
+        f" ({_selector(target, targets, alert)})[{_HOLDS}:]) {target.missed}",
         "for": alert.wait,
         "labels": {"severity": alert.severity, "slo": target.slo, "scope": target.scope} | subject,
         "annotations": {
             "summary": f"{who} {alert.title} {value} (target {target.short})",
-            "description": f"{alert.meaning} Run {{{{ $labels.run_id }}}} has {value};"
+            "description": f"{alert.meaning} Run {_runs(target, alert)}has {value};"
             f" the target is {target.spoken}.",
             "runbook_url": _runbook(alert.runbook, settings),
         },
     }
+
+
+def _runs(target: Target, alert: SloAlert) -> str:
+    """Return the template that names the runs that miss a target, each with a space behind it."""
+    name, _, own = alert.metric.partition("{")
+    labels = ["instance"] if target.scope == "run" else ["instance", alert.subject_label]
+    matchers = ",".join(filter(None, [own.removesuffix("}"), *(f"{label}=%q" for label in labels)]))
+    values = " ".join(f"$labels.{label}" for label in labels)
+    query = f"`last_over_time({name}{{{matchers}}}[{_HOLDS}]) {target.missed}` {values}"
+    found = f'printf {query} | query | sortByLabel "run_id"'
+    return f"{{{{ range {found} }}}}{{{{ .Labels.run_id }}}} {{{{ end }}}}"
 
 
 def _selector(target: Target, targets: list[Target], alert: SloAlert) -> str:

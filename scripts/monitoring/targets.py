@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MISSED = {">=": "<", "<=": ">"}
+_WORST = {">=": "min", "<=": "max"}
 _SIGN = {">=": "≥", "<=": "≤"}
 _WORDS = {">=": "at least", "<=": "at most"}
 
@@ -26,6 +27,11 @@ class Target:
     def missed(self) -> str:
         """PromQL that follows a metric and keeps the series that miss the target."""
         return f"{_MISSED[self.comparator]} {self.target}"
+
+    @property
+    def worst(self) -> str:
+        """PromQL that keeps the worst of several values."""
+        return _WORST[self.comparator]
 
     @property
     def short(self) -> str:
