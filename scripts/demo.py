@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scripts import crawler_manifest
+
 
 def main() -> None:
     """Crawl twice, load, and show the verdicts; fails if they are not the expected ones."""
@@ -21,7 +23,7 @@ def main() -> None:
     def show(arguments: list[str], expected: int = 0) -> None:
         words = [
             "docstokg-telemetry",
-            *(a.replace(db, "demo/telemetry.sqlite3") for a in arguments),
+            *(a.replace(str(folder), "demo") for a in arguments),
         ]
         print(f"\n$ {' '.join(words)}", flush=True)
         status = subprocess.run([*tool, *arguments], env=environ, check=False).returncode
@@ -40,6 +42,11 @@ def main() -> None:
     show(["runs"])
     show(["summary", "--db", db, "--run", "healthy"])
     show(["summary", "--db", db, "--run", "degraded"], expected=1)
+    # the crawler's own manifest, without any telemetry table, is answered from as well
+    manifest = folder / "runs" / "example" / "manifest.sqlite3"
+    manifest.parent.mkdir(parents=True)
+    crawler_manifest.write(manifest, "example", works=40)
+    show(["summary", "--db", str(manifest)])
 
 
 if __name__ == "__main__":
