@@ -18,7 +18,9 @@ from .conftest import Tool
 from .test_variants import DOWNLOADS, EVENTS, ID, Lake, assert_same, changing, events, straight
 
 #: What no table, file or metric may hold: parts of titles, URLs and paths.
-PRIVATE = re.compile(r"A study of|/article/|/data/pdf|email=|10\.1/|v2/|u:p@|:8443|example/")
+PRIVATE = re.compile(
+    r"A study of|/article/|/data/pdf|email=|10\.1/|v2/|u:p@|:8443|\.example/|secret"
+)
 WORKS = 40
 
 
@@ -50,11 +52,11 @@ def test_figures_of_a_manifest(compiled: Path, lake: Lake, manifest: Path) -> No
     assert found["downloads"] == 40  # the inventory has all rows
     with closing(sqlite3.connect(manifest)) as connection:
         spans = connection.execute(
-            "select (max(unixepoch(timestamp, 'subsec')) - min(unixepoch(timestamp, 'subsec'))) "
-            "* 1e3 from attempts group by work_id having max(status = 'pdf') order by 1"
+            "select (max(julianday(timestamp)) - min(julianday(timestamp))) * 86400000 "
+            "from attempts group by work_id having max(status = 'pdf') order by 1"
         ).fetchall()
     middle = (spans[15][0] + spans[16][0]) / 2
-    assert found["ttfp_p50_ms"] == pytest.approx(middle, abs=0.01)
+    assert found["ttfp_p50_ms"] == pytest.approx(middle, abs=1)
 
 
 def test_later_rows_of_a_work_and_runs_that_are_dry(
