@@ -103,6 +103,8 @@ def run(
         output.complain(f"skipped {skip.path}: {skip.reason}")
     for failure in outcome.failed_tests:
         output.complain(f"test failed: {failure}")
+    for note in outcome.report.notes:
+        output.complain(note)
     for told in outcome.mostly_rejected:
         output.complain(f"{told}; {SEE_DOCTOR}")
     if output_format is OutputFormat.json:

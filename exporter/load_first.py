@@ -31,6 +31,8 @@ def load(db: list[str], project_dir: Path | None, verbose: bool) -> Build:
         outcome = runner.build(names, find_project(project_dir), say, step, verbose)
     for skip in outcome.report.skipped:
         output.complain(f"skipped {skip.path}: {skip.reason}")
+    for note in outcome.report.notes:
+        output.complain(note)
     for failure in outcome.failed_tests:
         output.complain(f"test failed, so the answer is from the last good state: {failure}")
     return outcome

@@ -82,6 +82,30 @@ def merge(cursor: duckdb.DuckDBPyConnection, table: str, rereads: bool) -> tuple
     return changed, _append_unknown(cursor, table) - changed
 
 
+def without_ids(
+    cursor: duckdb.DuckDBPyConnection, sources: Sequence[Source], load_id: int
+) -> list[str]:
+    """Say which rows of a load nothing but their position tells apart."""
+    notes = []
+    for source in sources:
+        for table, shape in source.tables.items():
+            if source.archived is not None or shape.id_is_rowid or table in UPSERTED:
+                continue
+            has_none = "id < 0" if "id" in shape.columns else "true"
+            rows = _count(
+                cursor,
+                f"select count(*) from lake.raw.{table} where load_id = {load_id:d} "
+                f"and file_id = {literal(source.file_id)} and {has_none}",
+            )
+            if rows:
+                notes.append(
+                    f"{rows:,} rows of {shape.name} in {source.path} have no id and are told apart "
+                    "by position, which a VACUUM may change: give the table an "
+                    "id INTEGER PRIMARY KEY AUTOINCREMENT"
+                )
+    return notes
+
+
 def rows_sql(source: Source, table: str, where: str = "") -> str:
     """Return a select of a table's raw columns (without file_id and load_id).
 

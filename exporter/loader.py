@@ -16,7 +16,7 @@ import duckdb
 from exporter.archived import MANIFEST, ArchiveDamaged
 from exporter.errors import SourceError
 from exporter.load_plan import Marks, Plan, SourceFailed
-from exporter.load_table import append_bulk, merge_small, rows_sql
+from exporter.load_table import append_bulk, merge_small, rows_sql, without_ids
 from exporter.raw_schema import TABLES
 from exporter.raw_sql import ENGINE_ERRORS, literal
 from exporter.sources import Skipped, Source, attached, expand, reason_of
@@ -40,6 +40,7 @@ class LoadReport:
         appended: new rows per table.
         changed: rows of downloads and run_summary that were updated in their file.
         skipped: files that could not be read, with the reason.
+        notes: what a person should know of the rows that were read.
     """
 
     load_id: int | None = None
@@ -47,6 +48,7 @@ class LoadReport:
     appended: dict[str, int] = field(default_factory=dict)
     changed: int = 0
     skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -177,6 +179,7 @@ class _Chunk:
         if new_files or other_files or moved or changed or any(appended.values()):
             self._book(load_id, moved, sum(appended.values()), changed, other_files)
             self.report.load_id = load_id
+        self.report.notes += without_ids(self.cursor, sources, load_id)
         self.report.files += len({source.path for source in sources})
         self.report.changed += changed
         for table, rows in appended.items():

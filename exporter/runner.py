@@ -81,6 +81,7 @@ class Build:
             "mostly_rejected": self.mostly_rejected,
             "skipped": [asdict(skip) for skip in self.report.skipped],
             "failed_tests": self.failed_tests,
+            "notes": self.report.notes,
         }
 
 

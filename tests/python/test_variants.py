@@ -60,11 +60,13 @@ class Lake:
         self._compiled = compiled
         self.connection = warehouse.connect(("sqlite_scanner",))
         self.connection.execute("attach ':memory:' as lake")
+        self.notes: list[str] = []
         warehouse.ensure_schema(self.connection)
 
     def load(self, *paths: Path) -> tuple[int, int]:
         """Load files; return rows appended and rows changed."""
         report = load(self.connection, [str(path) for path in paths], lambda message: None)
+        self.notes = report.notes
         return report.rows, report.changed
 
     def slis(self, run: str) -> dict[str, Any]:
@@ -130,7 +132,10 @@ def test_rows_that_no_id_tells_apart(
         events(connection, "r", 50, 20)
         events(connection, "r", 1, 1)  # the first one once more, to the last value
     assert lake.load(path) == (51, 0)
+    told = [note.split(" in ")[0] for note in lake.notes]
+    assert told == ([] if "view" in table else ["51 rows of http_events"])
     assert lake.load(path) == (0, 0)
+    assert lake.notes == []
     assert assert_same(compiled, lake, path, "r")["cache_hit_pct"] == pytest.approx(2100 / 51)
 
 
