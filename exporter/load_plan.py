@@ -106,7 +106,8 @@ class Plan:
     @property
     def rereads(self) -> bool:
         """Tell whether rows are read that may be in the warehouse already, as they were."""
-        return not self.first or self.source.archived is not None
+        again = self.after is None and not self.first
+        return again or bool(self.changed) or self.source.archived is not None
 
 
 class Marks:

@@ -78,8 +78,11 @@ def merge(cursor: duckdb.DuckDBPyConnection, table: str, rereads: bool) -> tuple
         table: the contract's name of the table.
         rereads: rows of these files may be in the relation already, as they were.
     """
-    changed = _delete_changed(cursor, table) if rereads else 0
-    return changed, _append_unknown(cursor, table) - changed
+    near = _near(cursor, table)
+    if near is None:
+        return 0, 0
+    changed = _delete_changed(cursor, table, near) if rereads else 0
+    return changed, _append_unknown(cursor, table, near) - changed
 
 
 def without_ids(
@@ -128,11 +131,8 @@ def _where(plan: Plan) -> str:
     )
 
 
-def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
+def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str, near: str) -> int:
     """Append the rows of temp table new_<table> that the lake does not have."""
-    near = _near(cursor, table)
-    if near is None:
-        return 0
     if table == "downloads":
         _find_workers(cursor, near)
     # The same row may come from a file and its copy in one load: keep the one whose file goes
@@ -185,7 +185,7 @@ def _find_workers(cursor: duckdb.DuckDBPyConnection, near: str) -> None:
     )
 
 
-def _delete_changed(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
+def _delete_changed(cursor: duckdb.DuckDBPyConnection, table: str, near: str) -> int:
     """Delete the rows of the lake of which their file now says something else.
 
     What an archive holds is the last that its file said of it, unless the file still says more.
@@ -204,7 +204,8 @@ def _delete_changed(cursor: duckdb.DuckDBPyConnection, table: str) -> int:
         )
     return _count(
         cursor,
-        f"delete from lake.raw.{table} as old where old.run_id is not null and old.defect is null "
+        f"delete from lake.raw.{table} as old where {near.replace('known.', 'old.')} "
+        "and old.run_id is not null and old.defect is null "
         f"and exists (select 1 from new_{table} as new where {named} and new.defect is null "
         f"and {owned} and {_everything(table, 'new')} <> {_everything(table, 'old')}) "
         f"and not exists (select 1 from new_{table} as new where {named} "
