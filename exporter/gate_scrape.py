@@ -40,9 +40,10 @@ def scrape(
             return 1, True, str(error)
         except ValueError as error:
             return 1, True, f"{who} is not in Prometheus' text format: {type(error).__name__}"
-    runs = sorted({dict(labels)["run_id"] for _, labels in served})
-    if not runs:
+    told_as = sorted({dict(labels)["run_id"] for _, labels in served})
+    if not told_as:
         return 1, True, f"{who} serves no run"
+    runs = _runs(connection, told_as)
     strange = [run for run in runs if run not in context.runs]
     if strange:
         return None, False, f"{who} serves run {strange[0]!r}, which is none of those judged here"
@@ -117,6 +118,17 @@ def _series(text: str) -> Series:
         for sample in family.samples
         if "run_id" in sample.labels
     }
+
+
+def _runs(connection: duckdb.DuckDBPyConnection, labels: list[str]) -> list[str]:
+    """Return the runs that labels stand for: those of long names are cut."""
+    rows = connection.execute(
+        f"select distinct labels['run_id'], run_id from lake.marts.{results.SAMPLES_MODEL} "
+        "where list_contains(?::varchar[], labels['run_id'])",
+        [labels],
+    ).fetchall()
+    named = dict(rows)
+    return [named.get(label, label) for label in labels]
 
 
 def _expected(connection: duckdb.DuckDBPyConnection, runs: list[str]) -> Series:
