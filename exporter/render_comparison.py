@@ -53,7 +53,7 @@ def verdict(sli: Row) -> str:
     value, before = (amount(sli[name], sli["unit"]) for name in ("value", "baseline_value"))
     return (
         f"{sli['verdict']} {named(sli)} {value} (was {before}, "
-        f"{signed(sli['change'], sli['unit'])}, {_interval(sli)})"
+        f"{signed(sli['change'], sli['unit'])}, {interval(sli)})"
     )
 
 
@@ -99,11 +99,12 @@ def _cells(sli: Row) -> list[object]:
         amount(sli["baseline_value"], sli["unit"]),
         amount(sli["value"], sli["unit"]),
         change,
-        _interval(sli),
+        interval(sli),
     ]
 
 
-def _interval(sli: Row) -> str:
+def interval(sli: Row) -> str:
+    """Return the interval of a change, with signs and unit; a dash where it has none."""
     if sli["change_low"] is None:
         return "–"
     return f"{_bare(sli['change_low'], sli['unit'])} to {signed(sli['change_high'], sli['unit'])}"

@@ -25,9 +25,12 @@ from exporter.results import Row
 
 #: Width that a column has room for (CSS pixels).
 _COLUMN: Final = 290
-#: Up to where a share has which name and shade (%): 2 and 5 are the targets of http_429_pct.
-_SHADES: Final = ((0.0, "none"), (2.0, "≤ 2 %"), (5.0, "≤ 5 %"), (10.0, "≤ 10 %"),
+#: Up to where a share of errors, which have no target, has which name and shade (%).
+_SHARES: Final = ((0.0, "none"), (2.0, "≤ 2 %"), (5.0, "≤ 5 %"), (10.0, "≤ 10 %"),
                   (25.0, "≤ 25 %"), (float("inf"), "> 25 %"))  # fmt: skip
+#: The names and shades of http_429_level.
+_LEVELS: Final = ("none", "within target", "≤ 2 × target", "≤ 5 × target", "≤ 10 × target",
+                  "> 10 × target")  # fmt: skip
 _MANY_CELLS: Final = 200
 #: Height of a row with its name above it (CSS pixels), letters that there is room for, and how wide
 #: a letter of a label is (CSS pixels).
@@ -128,12 +131,13 @@ def heat(rows: Sequence[Row], measure: str, title: str, is_narrow: bool = False)
         is_narrow: draw it for a phone.
     """
     cells = times(rows)
+    shades = list(_LEVELS if measure == "http_429_pct" else (name for _, name in _SHARES))
     hosts = list(dict.fromkeys(host(r) for r in sorted(rows, key=lambda r: r["place"])))
     shown = [
         {
             "name": host(r),
             "at": stamp(r["cell_at"], r["cell_hours"]),
-            "shade": next(name for most, name in _SHADES if r[measure] <= most),
+            "shade": _shade(r, measure),
         }
         for r in rows
         if r[measure] is not None
@@ -160,8 +164,8 @@ def heat(rows: Sequence[Row], measure: str, title: str, is_narrow: bool = False)
             "x": x, "y": y,
             "color": {
                 "field": "shade", "type": "ordinal",
-                "scale": {"domain": [name for _, name in _SHADES],
-                          "range": [f"var(--h{step})" for step in range(len(_SHADES))]},
+                "scale": {"domain": shades,
+                          "range": [f"var(--h{number})" for number in range(len(shades))]},
                 "legend": legend | ({"columns": 3} if is_narrow else {}),
             },
         },
@@ -171,6 +175,12 @@ def heat(rows: Sequence[Row], measure: str, title: str, is_narrow: bool = False)
         return size | cell
     cell["mark"] |= {"height": {"band": 0.45}, "yOffset": _NARROW_ROW / 4}
     return size | {"height": {"step": _NARROW_ROW}, "layer": [cell, _above(hosts, y)]}
+
+
+def _shade(row: Row, measure: str) -> str:
+    if measure == "http_429_pct":
+        return _LEVELS[row["http_429_level"]]
+    return next(name for most, name in _SHARES if row[measure] <= most)
 
 
 def _above(hosts: Sequence[str], y: Spec) -> Spec:

@@ -9,8 +9,9 @@ from typing import Final
 
 from exporter.budgets import is_known
 from exporter.errors import printable
-from exporter.render import amount, target, title
+from exporter.render import amount, signed, target, title
 from exporter.render_budget import left, moment, spent, tally
+from exporter.render_comparison import interval
 from exporter.report_data import OF_RUNS, Report
 from exporter.results import Row
 
@@ -63,16 +64,10 @@ def change(row: Row) -> str:
     """Return a change with its sign and its interval; in words where it is unknown."""
     if row["change"] is None:
         return str(row["missing"] or "no data")
-    unit = "points" if row["unit"] == "%" else row["unit"]
-    told = f"{_signed(row['change'])} {unit}"
+    told = signed(row["change"], row["unit"])
     if row["change_low"] is None:
         return told
-    level = f"{row['confidence_pct']:g} %"
-    return f"{told} ({level}: {_signed(row['change_low'])} to {_signed(row['change_high'])})"
-
-
-def _signed(number: float) -> str:
-    return f"{number:+,.0f}" if abs(number) >= 100 else f"{number:+,.2f}"
+    return f"{told} ({row['confidence_pct']:g} %: {interval(row)})"
 
 
 def cards(report: Report) -> list[Card]:

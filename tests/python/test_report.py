@@ -345,6 +345,7 @@ def test_names_that_begin_alike_are_rows_of_their_own() -> None:
         {
             "host": host, "place": place, "cell_at": datetime(2025, 10, 9, 8 + hour),
             "cell_hours": 1, "http_429_pct": 100.0 * (1 - place), "error_pct": 0.0,
+            "http_429_level": 5 * (1 - place),
         }
         for place, host in enumerate(hosts)
         for hour in range(2)

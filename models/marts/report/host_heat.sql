@@ -4,6 +4,16 @@ with chosen as (
 
 ),
 
+targets as (
+
+    select
+        subject,
+        target,
+    from {{ ref('slo_targets') }}
+    where slo = 'http_429_pct' and scope = 'run_host'
+
+),
+
 hours as (
 
     select
@@ -64,7 +74,7 @@ named as (
 
 ),
 
-final as (
+cells as (
 
     select
         named.shown_host as host,
@@ -84,6 +94,27 @@ final as (
     from named
     cross join sized
     group by all
+
+),
+
+final as (
+
+    select
+        cells.*,
+        coalesce(own.target, usual.target) as http_429_target,
+        -- 0 is none, 1 within the target (or without one), then up to 2, 5, 10 times it, and more
+        case
+            when cells.http_429_pct is null then null
+            when cells.http_429_pct = 0 then 0
+            when coalesce(cells.http_429_pct <= http_429_target, true) then 1
+            when cells.http_429_pct <= 2 * http_429_target then 2
+            when cells.http_429_pct <= 5 * http_429_target then 3
+            when cells.http_429_pct <= 10 * http_429_target then 4
+            else 5
+        end as http_429_level,
+    from cells
+    left join targets as own on cells.host = own.subject
+    left join targets as usual on usual.subject is null
 
 )
 
