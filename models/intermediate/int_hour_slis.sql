@@ -47,6 +47,7 @@ openings as (
         run_id,
         host,
         date_trunc('hour', occurred_at) as hour_at,
+        openings_in_window,
     from {{ ref('int_breaker_openings') }}
     {{ where_touched() }}
 
@@ -156,7 +157,7 @@ opened as (
         run_id,
         hour_at,
         host,
-        count(*) as breaker_opens_per_hour,
+        max(openings_in_window) as breaker_opens_per_hour,
     from openings
     group by run_id, hour_at, host
 
