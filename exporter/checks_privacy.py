@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from exporter.crawler_tables import CRAWLER_TABLES
 from exporter.examined import Examined, Table, quoted
 from exporter.findings import Finding, good
 from exporter.raw_schema import TABLES
@@ -39,13 +40,16 @@ def check_privacy(file: Examined) -> Iterator[Finding]:
     """Clean every text as the recorder would; what that changes should not be in the file.
 
     The value itself is never shown. In tables that are not telemetry it is a warning only: they
-    may be another program's, and hold URLs on purpose.
+    may be another program's, and hold URLs on purpose, as the crawler's own tables do.
     """
     looks = Looks()
     is_good = True
     told = []
     for name, table in file.tables.items():
         if table.kind != "table" or not table.columns:
+            continue
+        if name in CRAWLER_TABLES and "run_id" in table.columns:
+            told.append(f"{name} the crawler's own, of which no URL, title or path is loaded")
             continue
         seen = file.looked_at(table)
         told.append(f"{name} {seen}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
-from exporter.examined import Examined, Table
+from exporter.crawler_tables import CRAWLER_TABLES
+from exporter.examined import Examined, Table, TooLong, quoted
 from exporter.findings import Finding, good
 from exporter.raw_schema import TABLES, TELEMETRY
 from recorder.schema import INDEXES
@@ -49,28 +51,39 @@ _UPDATES: Final = ("run_id", "artifact_id")
 
 
 def check_tables(file: Examined) -> Iterator[Finding]:
-    """Find telemetry tables that are missing, or views in their place."""
-    present = [name for name in TELEMETRY if file.real(name)]
-    if not present:
+    """Find the telemetry tables of which nothing in the file tells."""
+    present = [name for name in TELEMETRY if name in file.tables]
+    own = [
+        name
+        for name, read in CRAWLER_TABLES.items()
+        if name in file.tables and set(read.needed) <= set(file.tables[name].columns)
+    ]
+    if not present and not own:
         yield Finding(
             "tables",
             "bad",
             f"none of the {len(TELEMETRY)} telemetry tables",
             "name the file that the crawler records into (DOCSTOKG_TELEMETRY_DB_PATH there)",
         )
-    elif len(present) == len(TELEMETRY):
-        rows = [(name, file.rows(file.tables[name])) for name in present]
-        told = (f"{name} {'?' if n is None else format(n, ',')}" for name, n in rows)
-        yield good("tables", f"all {len(TELEMETRY)}, rows: {', '.join(told)}")
-    for name in TELEMETRY if present else ():
-        if file.real(name) is None:
-            kind = f"is a {file.tables[name].kind} table" if name in file.tables else "is missing"
-            kind = kind.replace("a view table", "a view, which is not read")
+        return
+    rows = [(name, file.rows(file.tables[name])) for name in (*present, *own)]
+    told = ", ".join(f"{name} {'?' if n is None else format(n, ',')}" for name, n in rows)
+    missing = {*TELEMETRY} - {*present} - {CRAWLER_TABLES[name].table for name in own}
+    if not missing:
+        kinds = f"all {len(TELEMETRY)}" if not own else "all telemetry is there"
+        yield good("tables", f"{kinds}, rows: {told}")
+    elif own:
+        yield good("tables", f"the crawler's own are read, rows: {told}")
+    for name in TELEMETRY:
+        if name in missing:
             yield Finding(
                 "tables",
                 "warning",
-                f"{name} {kind}: {TABLE_COSTS[name]}",
-                "update the crawler's recorder: it adds what is missing when it opens the file",
+                f"{name} is missing: {TABLE_COSTS[name]}",
+                "let the crawler record it (docs/recorder.md): the recorder adds its tables"
+                if own
+                else "update the crawler's recorder: it adds what is missing when it opens the "
+                "file",
             )
 
 
@@ -174,24 +187,38 @@ def check_ids(file: Examined) -> Iterator[Finding]:
 
 
 def _id_problem(file: Examined, table: Table) -> str | None:
+    if table.kind != "table":
+        return f"a {table.kind}{'' if table.kind == 'view' else ' table'}: read whole at every load"
     if "id" not in table.columns:
-        return "no id: rows are told apart by their place, which VACUUM may change"
+        return "no id: rows are told apart by their position, which VACUUM may change"
     if table.keys != ("id",) or table.rowid is None or not _is_rowid(file, table):
-        return "id is not an INTEGER PRIMARY KEY: the whole table is read at every load"
+        told = "id is not an INTEGER PRIMARY KEY: the whole table is read at every load"
+        name = quoted(table.columns["id"])
+        with suppress(TooLong):
+            ((without,),) = file.ask(
+                f"select count(*) from {table.quoted} where typeof({name}) <> 'integer'"
+            )
+            if without:
+                told += f"; {without:,} rows without one are told apart by their position"
+        return told
     if not re.search(r"\bautoincrement\b", table.sql, re.IGNORECASE):
-        return "id without AUTOINCREMENT: after a delete it is given out again, and not loaded"
+        return "id without AUTOINCREMENT: a row that gets a deleted row's id takes its place"
     return None
 
 
 def _is_rowid(file: Examined, table: Table) -> bool:
-    sql = "select upper(type) from pragma_table_info(?) where lower(name) = 'id'"
+    """Tell whether an id is SQLite's own; one that is ordered DESC, say, has an index instead."""
+    sql = (
+        "select upper(type), (select count(*) from pragma_index_list(?1) where origin = 'pk') "
+        "from pragma_table_info(?1) where lower(name) = 'id'"
+    )
     try:
-        return file.ask(sql, [table.name]) == [("INTEGER",)]
+        return file.ask(sql, [table.name]) == [("INTEGER", 0)]
     except sqlite3.Error:
         return False
 
 
 def _present(file: Examined) -> Iterator[tuple[str, Table]]:
     for name in TELEMETRY:
-        if table := file.real(name):
+        if table := file.tables.get(name):
             yield name, table

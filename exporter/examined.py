@@ -158,7 +158,10 @@ class Examined:
                 kind = "virtual"
             listed: list[tuple[Any, ...]] = []
             with suppress(sqlite3.Error):  # a view of what is gone, a module that is not here
-                listed = self.ask("select name, pk from pragma_table_info(?)", [name])
+                # the pragma without an x leaves out the columns that SQLite generates
+                listed = self.ask(
+                    "select name, pk from pragma_table_xinfo(?) where hidden <> 1", [name]
+                )
             columns = {column.lower(): column for column, _ in listed}
             keys = sorted((pk, column.lower()) for column, pk in listed if pk)
             free = [n for n in ("rowid", "_rowid_", "oid") if n not in columns]

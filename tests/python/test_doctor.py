@@ -85,7 +85,7 @@ EVENT = "insert into http_events (run_id, ts) values ('run', {})"
 PLANTED = [
     ("format", "warning", "journal mode delete", "pragma journal_mode = delete"),
     ("tables", "warning", "fallback_attempts is missing: ttfp", "drop table fallback_attempts"),
-    ("tables", "warning", "rate_events is a view, which is not read",
+    ("ids", "warning", "rate_events: a view: read whole at every load",
      "drop table rate_events; create view rate_events as select 1 as id"),
     ("columns", "warning", "downloads lacks final_path: corruption_count is NULL",
      "alter table downloads drop column final_path"),
