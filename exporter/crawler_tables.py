@@ -85,6 +85,8 @@ CRAWLER_TABLES: Final[Mapping[str, CrawlerTable]] = {
             "status": ("{status}",),
             "elapsed_ms": ("{elapsed_ms}",),
         },
+        # The crawler also writes a row about all tries of a work together.
+        where="lower({outcome}) is not 'summary'",
     ),
     "attempts": CrawlerTable(
         "fallback_attempts",

@@ -1,4 +1,4 @@
-"""The command that brings recorded JSONL into a SQLite file."""
+"""The command that loads JSONL, the recorder's or the crawler's own, into a SQLite file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load_jsonl(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE|GLOB…", help="Recorded JSONL, plain or .gz; - for standard input."
+            metavar="FILE|GLOB…", help="JSONL of the recorder or the crawler, plain or .gz; - for stdin."
         ),
     ],
     db: Annotated[
@@ -35,7 +35,7 @@ def load_jsonl(
     ],
     output_format: Format = OutputFormat.text,
 ) -> None:
-    """Bring JSONL that the recorder wrote into a SQLite file, each record once."""
+    """Load JSONL of the recorder, or a crawler's manifest.jsonl, into SQLite, each record once."""
     from recorder.replay import ReplayError
     from recorder.replay import load_jsonl as load
 
@@ -49,7 +49,7 @@ def load_jsonl(
             raise TelemetryError(str(error)) from None
     if not done.files:
         path, reason = done.skipped[0]
-        raise TelemetryError(f"cannot read {path}: {reason}: name JSONL that the recorder wrote")
+        raise TelemetryError(f"cannot read {path}: {reason}: name JSONL of the recorder or the crawler")
     for path, reason in done.skipped:
         output.complain(f"skipped {path}: {reason}")
     if output_format is OutputFormat.json:
@@ -83,6 +83,7 @@ def _as_json(done: Loaded) -> dict[str, object]:
         "set_aside": done.set_aside,
         "unfinished": done.unfinished,
         "missing": done.missing,
+        "ignored": dict(sorted(done.ignored.items())),
         "runs": sorted(done.runs),
         "skipped": [{"path": path, "reason": reason} for path, reason in done.skipped],
     }
@@ -92,10 +93,12 @@ def _closing_line(done: Loaded, db: Path) -> str:
     runs, files = (f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in
                    ((len(done.runs), "run"), (done.files, "file")))  # fmt: skip
     line = f"{done.rows:,} new records of {runs} from {files} in {db}"
+    types = ", ".join(sorted(done.ignored))
     rest = [
         f"{count:,} {what}"
         for count, what in (
             (done.known, "known already"),
+            (done.ignored.total(), f"ignored that no SLI needs ({types})"),
             (done.set_aside, "lines set aside (see jsonl_set_aside there)"),
             (done.unfinished, "last lines unfinished, load them again when they are written"),
             (done.missing, "records missing, lost by the recorder or in a file not given"),

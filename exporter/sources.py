@@ -248,6 +248,8 @@ def refusal(path: str) -> str | None:
         return error.strerror or str(error)
     if not head:
         return "empty file"
+    if path.endswith((".jsonl", ".jsonl.gz")) or head.lstrip().startswith(b"{"):
+        return "JSONL: load it with docstokg-telemetry load-jsonl FILE --db telemetry.sqlite3"
     if not head.startswith(_MAGIC):
         return "not a SQLite database"
     if head[56:60] in (b"\0\0\0\2", b"\0\0\0\3"):

@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
-import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from recorder import changes, loaded, schema
+from recorder import changes, crawler, loaded, schema
 from recorder.changes import Record, store_records
-from recorder.lines import LONGEST, Line, chunks, may_grow, open_lines
-from recorder.privacy import Privacy
-from recorder.rows import UPDATE, Event, Rows
+from recorder.lines import Line, chunks, may_grow, open_lines
+from recorder.records import IgnoredError, NoRecordError, Parser
 
 #: Lines that are no records. Not their text, which may hold anything: it is still in the file.
 _ASIDE: Final = (
     "CREATE TABLE IF NOT EXISTS jsonl_set_aside "
     "(digest TEXT PRIMARY KEY, file TEXT, line INTEGER, reason TEXT)"
 )
-#: Characters of a writer's name; the recorder's have 16.
-_LONGEST_NAME: Final = 200
-_MOST: Final = sys.float_info.max
+#: How often a record of the crawler's was in the file that is read. Temporary, so that however long
+#: the file is, it does not fill the memory.
+_SEEN: Final = (
+    "CREATE TEMP TABLE IF NOT EXISTS jsonl_seen "
+    "(writer TEXT PRIMARY KEY, times INTEGER) WITHOUT ROWID"
+)
+_SEE: Final = (
+    "INSERT INTO temp.jsonl_seen VALUES (?, 1) ON CONFLICT (writer) DO UPDATE SET times = times + 1"
+)
+_TIMES_SEEN: Final = "SELECT times FROM temp.jsonl_seen WHERE writer = ?"
 
 
 class ReplayError(RuntimeError):
     """Nothing could be loaded; the message says what to do."""
-
-
-class _NoRecordError(ValueError):
-    """A line is no record; the message says why, and nothing of what is in the line."""
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Loaded:
         set_aside: lines that are no records, or that the file refuses; kept by number and reason.
         unfinished: files whose last line is no record yet: it has no end, and may be being written.
         missing: records that a writer counted and that were in no file so far.
+        ignored: the crawler's records that no SLI needs, by their type.
         runs: names of the runs that rows belong to.
         skipped: files that could not be read, and why.
     """
@@ -59,6 +61,7 @@ class Loaded:
     set_aside: int = 0
     unfinished: int = 0
     missing: int = 0
+    ignored: Counter[str] = field(default_factory=Counter)
     runs: set[str] = field(default_factory=set)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
@@ -83,6 +86,7 @@ def load_jsonl(
             for path in paths:
                 try:
                     with open_lines(path) as file:
+                        replay.begin()
                         for chunk in chunks(file):
                             replay.load(path, chunk)
                             tell(path, chunk[-1].number)
@@ -90,6 +94,7 @@ def load_jsonl(
                 except (OSError, EOFError, zlib.error) as error:
                     reason = getattr(error, "strerror", None) or str(error)
                     done.skipped.append((path, reason))
+            connection.execute(loaded.TABLE)
             done.missing = loaded.missing(connection)
     except (sqlite3.Error, OSError, schema.SchemaError) as error:
         raise ReplayError(
@@ -98,44 +103,86 @@ def load_jsonl(
     return done
 
 
+@dataclass
+class _Read:
+    records: list[Record] = field(default_factory=list)
+    aside: list[tuple[Line, str]] = field(default_factory=list)
+    unfinished: int = 0
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
 class _Replay:
     def __init__(self, connection: sqlite3.Connection, done: Loaded) -> None:
         self._connection, self._done = connection, done
-        self._privacy = Privacy()
-        self._rows = Rows("", self._privacy)
+        self._parser = Parser(done.runs)
+        self._made: set[str] = set()
+
+    def begin(self) -> None:
+        """Begin with the first line of a file."""
+        self._connection.execute(_SEEN)
+        self._connection.execute("DELETE FROM temp.jsonl_seen")
 
     def load(self, path: str, chunk: list[Line]) -> None:
         """Load lines of a file in one transaction."""
+        read = self._read(path, chunk)
+        self._make_tables(read.records)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            counts = self._load(path, chunk)
+            aside = sum(self._set_aside(path, line, reason) for line, reason in read.aside)
+            new = self._new(self._numbered(read.records))
+            refused = store_records(self._connection, new)
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
         # Not before they are stored.
-        self._done.rows += counts[0]
-        self._done.known += counts[1]
-        self._done.set_aside += counts[2]
-        self._done.unfinished += counts[3]
+        self._done.rows += len(new) - refused
+        self._done.known += len(read.records) - len(new)
+        self._done.set_aside += aside + refused
+        self._done.unfinished += read.unfinished
+        self._done.ignored += read.ignored
 
-    def _load(self, path: str, chunk: list[Line]) -> tuple[int, int, int, int]:
-        records: list[Record] = []
-        aside = unfinished = 0
+    def _read(self, path: str, chunk: list[Line]) -> _Read:
+        read = _Read()
         for line in chunk:
             if line.text.isspace():
                 continue
             try:
-                records.append(self._parse(line))
-            except _NoRecordError as error:
+                read.records.append(self._parser.parse(line))
+            except IgnoredError as ignored:
+                read.ignored[str(ignored)] += 1
+            except NoRecordError as error:
                 if not line.is_ended and may_grow(path):
-                    unfinished += 1  # whole the next time
+                    read.unfinished += 1  # whole the next time
                 else:
-                    aside += self._set_aside(path, line, str(error))
-        new = self._new(records)
-        refused = store_records(self._connection, new)
-        return len(new) - refused, len(records) - len(new), aside + refused, unfinished
+                    read.aside.append((line, str(error)))
+        return read
+
+    def _make_tables(self, records: list[Record]) -> None:
+        """Create the tables that these records need; a file gets no others."""
+        needed = {"crawler" if of.row.table in crawler.TABLES else "recorder" for of in records}
+        for family in sorted(needed - self._made):
+            make = crawler.ensure_tables if family == "crawler" else schema.ensure_schema
+            make(self._connection)
+        self._made |= needed
+        for table in (loaded.TABLE, changes.TABLE, _ASIDE):
+            self._connection.execute(table)
+
+    def _numbered(self, records: list[Record]) -> list[Record]:
+        """Number the crawler's records: the n-th in a file that says the same is number n.
+
+        Two tries of a resolver can look the same. A copy or a later state of the file has as many
+        of them, or more.
+        """
+        numbered = []
+        for record in records:
+            if not record.number:
+                self._connection.execute(_SEE, (record.writer,))
+                (number,) = self._connection.execute(_TIMES_SEEN, (record.writer,)).fetchone()
+                record = record._replace(number=number)
+            numbered.append(record)
+        return numbered
 
     def _new(self, records: list[Record]) -> list[Record]:
         """Return the records that were not loaded so far, and note that they are."""
@@ -149,43 +196,6 @@ class _Replay:
                 new[record.writer].remove(record.number)  # a chunk may hold a record twice
                 found.append(record)
         return found
-
-    def _parse(self, line: Line) -> Record:
-        if line.is_too_long:
-            raise _NoRecordError(f"longer than {LONGEST:,} bytes")
-        try:
-            record = json.loads(line.text)
-        except (ValueError, RecursionError):
-            raise _NoRecordError("not JSON") from None
-        if not isinstance(record, dict):
-            raise _NoRecordError("not a JSON object")
-        table, action = record.pop("table", None), record.pop("change", "")
-        writer, number = record.pop("writer", None), record.pop("number", None)
-        run_id = record.pop("run_id", None)
-        # Any of these may be anything that JSON has: a list or an object cannot even be looked up.
-        if not isinstance(table, str) or table not in schema.COLUMNS:
-            raise _NoRecordError("no record of telemetry: its table is not known")
-        if action != "" and (action != UPDATE or table != "downloads"):
-            raise _NoRecordError("no record of telemetry: its change is not known")
-        if not _is_name(writer) or type(number) is not int or number not in loaded.NUMBERS:
-            raise _NoRecordError("no writer or number, by which it could be told from others")
-        if not isinstance(run_id, str) or not run_id:
-            raise _NoRecordError("no run_id")
-        if unknown := record.keys() - set(schema.COLUMNS[table]):
-            raise _NoRecordError(
-                f"written by a newer recorder: {len(unknown)} columns are not known"
-            )
-        if not _is_time(record.get("ts")):
-            record["ts"] = None
-            if schema.TABLES.get(table, {}).get("ts", "").endswith("NOT NULL"):
-                raise _NoRecordError("no ts, or one that is no number")
-        if table == schema.STATUS_TABLE:
-            record["writer"] = writer  # its own column too
-        self._rows.run_id = self._privacy.name(run_id)
-        self._done.runs.add(self._rows.run_id)
-        # Given as the event's time as well, which fills the column where a record has none.
-        row = self._rows.make(Event(table, record["ts"], record, action))
-        return Record(writer, number, row)
 
     def _set_aside(self, path: str, line: Line, reason: str) -> int:
         digest = line.digest or hashlib.sha256(line.text).hexdigest()
@@ -204,24 +214,7 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         schema.enable_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
-        schema.ensure_schema(connection)
-        for table in (loaded.TABLE, changes.TABLE, _ASIDE):
-            connection.execute(table)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _is_name(value: object) -> bool:
-    """Tell whether SQLite can store and compare a writer's name: a lone surrogate has no UTF-8."""
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME:
-        return False
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _is_time(value: object) -> bool:
-    """Tell whether a value is a finite number: JSON of Python's may hold NaN and endless digits."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return -_MOST <= value <= _MOST

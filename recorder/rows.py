@@ -105,9 +105,9 @@ class Rows:
 
     def _reader(self, column: str, kind: str) -> Callable[[Any], Any]:
         if kind.startswith("INTEGER"):
-            return _integer
+            return integer
         if kind.startswith("REAL"):
-            return _time if column in {"ts", "started_at", "finished_at"} else _real
+            return _time if column in {"ts", "started_at", "finished_at"} else real
         if column == "metadata":
             return self._privacy.json
         clean = self._privacy.text
@@ -116,8 +116,8 @@ class Rows:
         elif column == "host":
             clean = self._privacy.host
         elif column == "url_hash":
-            return lambda value: self._privacy.given_hash(_text(value))
-        return lambda value: clean(value if type(value) is str else _text(value))
+            return lambda value: self._privacy.given_hash(plain_text(value))
+        return lambda value: clean(value if type(value) is str else plain_text(value))
 
 
 def snapshot(value: Any, budget: int = _SNAPSHOT_VALUES) -> Any:
@@ -154,7 +154,7 @@ def _plain(value: object) -> str:
     return str(value) if isinstance(value, known) else type(value).__name__
 
 
-def _text(value: object) -> str:
+def plain_text(value: object) -> str:
     if isinstance(value, BaseException):
         return type(value).__name__
     if isinstance(value, type) and issubclass(value, BaseException):
@@ -172,7 +172,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _integer(value: Any) -> int:
+def integer(value: Any) -> int:
     if value is True or value is False or (type(value) is int and value in _INTEGERS):
         return int(value)
     if isinstance(value, float | str):
@@ -186,7 +186,7 @@ def _integer(value: Any) -> int:
     return int(value)
 
 
-def _real(value: SupportsFloat) -> float:
+def real(value: SupportsFloat) -> float:
     number = float(value)
     if not math.isfinite(number):
         raise ValueError
@@ -194,4 +194,4 @@ def _real(value: SupportsFloat) -> float:
 
 
 def _time(value: Any) -> float:
-    return value.timestamp() if isinstance(value, datetime) else _real(value)
+    return value.timestamp() if isinstance(value, datetime) else real(value)

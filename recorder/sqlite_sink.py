@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from recorder import schema
+from recorder import crawler, schema
 from recorder.rows import UPDATE, Row
 
 _log = logging.getLogger("recorder")
@@ -45,8 +45,16 @@ def _upsert(table: str, names: Sequence[str], key: str, **merged: str) -> str:
 _DOWNLOADS: Final = schema.COLUMNS["downloads"]
 _UPDATED: Final = tuple(c for c in _DOWNLOADS if c not in {"run_id", "artifact_id"})
 _STATEMENTS: Final = {
-    (table, ""): _insert(table, names) for table, names in schema.COLUMNS.items()
+    (table, ""): _insert(table, names)
+    for table, names in {**schema.COLUMNS, **crawler.COLUMNS}.items()
 } | {
+    # The latest of what a run's workers and resumptions said, whichever file is loaded last.
+    ("summaries", ""): (
+        f"{_insert('summaries', crawler.COLUMNS['summaries'])} ON CONFLICT (run_id) DO UPDATE "
+        "SET timestamp = excluded.timestamp, payload = excluded.payload "
+        "WHERE (coalesce(julianday(excluded.timestamp), 0), excluded.payload) "
+        "> (coalesce(julianday(summaries.timestamp), 0), summaries.payload)"
+    ),
     ("run_summary", ""): _upsert(
         "run_summary", schema.COLUMNS["run_summary"], "run_id", started_at="min", finished_at="max"
     ),

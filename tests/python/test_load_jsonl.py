@@ -87,6 +87,7 @@ def test_the_copy_says_what_the_original_says(tool: Tool, tmp_path: Path) -> Non
         "set_aside": 0,
         "unfinished": 0,
         "missing": 0,
+        "ignored": {},
         "runs": ["run"],
         "skipped": [],
     }
