@@ -145,6 +145,7 @@ _REMEDIES: Final = {
     "folder holds no": "correct --db; or the crawler has made no file yet",
     "not a regular file": "name the file itself",
     "empty file": "wait for the crawler's first rows; if it is a copy, copy it again",
+    "JSONL": "docstokg-telemetry load-jsonl FILE --db telemetry.sqlite3",
     "not a SQLite database": "name the file that the crawler records into",
     "its text is UTF-16": "sqlite3 OLD .dump | sqlite3 NEW, and name the new one",
     "Permission denied": "let this user read the file",

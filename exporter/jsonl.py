@@ -26,7 +26,7 @@ def load_jsonl(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE|GLOB…", help="JSONL of the recorder or the crawler, plain or .gz; - for stdin."
+            metavar="FILE|GLOB…", help="JSONL of recorder or crawler, plain or .gz; - for stdin."
         ),
     ],
     db: Annotated[
@@ -49,7 +49,7 @@ def load_jsonl(
             raise TelemetryError(str(error)) from None
     if not done.files:
         path, reason = done.skipped[0]
-        raise TelemetryError(f"cannot read {path}: {reason}: name JSONL of the recorder or the crawler")
+        raise TelemetryError(f"cannot read {path}: {reason}: name JSONL of recorder or crawler")
     for path, reason in done.skipped:
         output.complain(f"skipped {path}: {reason}")
     if output_format is OutputFormat.json:
