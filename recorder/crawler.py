@@ -178,6 +178,13 @@ def digest(record: Mapping[str, Any]) -> str:
     return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
+def is_in(connection: sqlite3.Connection) -> bool:
+    """Tell whether a file has a table of the crawler's."""
+    named = ", ".join(f"'{table}'" for table in TABLES)
+    asked = f"SELECT 1 FROM sqlite_master WHERE type = 'table' AND name IN ({named})"
+    return bool(connection.execute(asked).fetchone())
+
+
 def ensure_tables(connection: sqlite3.Connection) -> None:
     """Create the tables that are missing.
 

@@ -94,8 +94,7 @@ def load_jsonl(
                 except (OSError, EOFError, zlib.error) as error:
                     reason = getattr(error, "strerror", None) or str(error)
                     done.skipped.append((path, reason))
-            connection.execute(loaded.TABLE)
-            done.missing = loaded.missing(connection)
+            done.missing = replay.end()
     except (sqlite3.Error, OSError, schema.SchemaError) as error:
         raise ReplayError(
             f"cannot write {db_path}: {error}: name another file with --db, or free this one"
@@ -142,6 +141,13 @@ class _Replay:
         self._done.set_aside += aside + refused
         self._done.unfinished += read.unfinished
         self._done.ignored += read.ignored
+
+    def end(self) -> int:
+        """Leave a file of telemetry, also when no record came; return how many are missing."""
+        if not crawler.is_in(self._connection):
+            schema.ensure_schema(self._connection)
+        self._connection.execute(loaded.TABLE)
+        return loaded.missing(self._connection)
 
     def _read(self, path: str, chunk: list[Line]) -> _Read:
         read = _Read()
