@@ -144,7 +144,8 @@ final as (
             order by
                 round(worded.worsening, 9) desc,
                 coalesce(failures.failed_attempts, 0) desc,
-                worded.place asc
+                worded.place asc,
+                dimension asc
         ) as place,
     from worded
     left join failures on worded.resolver = failures.resolver

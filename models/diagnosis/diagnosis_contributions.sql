@@ -327,9 +327,10 @@ final as (
         row_number() over (
             partition by slo, scope, subject, dimension
             order by
-                part = 'allowance',
-                worse_sign * (within_effect + mix_effect) desc,
-                segment
+                part = 'allowance' asc,
+                round(worse_sign * (within_effect + mix_effect), 9) desc,
+                segment asc,
+                part asc
         ) as place,
     from every
 

@@ -964,7 +964,7 @@ final as (
         end as reason,
         row_number() over (
             partition by slo, scope, subject
-            order by place, turn, applies_to
+            order by place, turn, applies_to, remedy, setting
         ) as place,
     from directed
 

@@ -194,7 +194,7 @@ final as (
         amount_before,
         row_number() over (
             partition by slo, scope, subject
-            order by round(explained, 9) desc, segment asc
+            order by round(explained, 9) desc, segment asc, part asc
         ) as place,
     from joined
     where abs(explained) > 1e-9

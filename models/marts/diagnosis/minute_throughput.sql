@@ -14,7 +14,8 @@ final as (
         date_trunc('minute', occurred_at) as minute_at,
         count(distinct artifact_key) as artifacts,
         count(distinct artifact_key) filter (is_success) as artifacts_success,
-        coalesce(sum(content_length), 0)::double as bytes,
+        -- clients write -1 where they do not know the length
+        sum(greatest(content_length, 0))::double as bytes,
     from downloads
     where occurred_at is not null
     group by all

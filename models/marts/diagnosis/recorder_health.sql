@@ -18,8 +18,8 @@ final as (
         sum(call_s) as call_s,
         sum(writer_cpu_s) as writer_cpu_s,
         sum(if(updated_at > started_at, epoch(updated_at - started_at), null)) as recorded_s,
-        arg_min(
-            first_error, coalesce(started_at, 'infinity'::timestamp)
+        first(first_error order by started_at asc nulls last, writer asc) filter (
+            first_error is not null
         ) as first_error,
     from writers
     group by run_id

@@ -82,23 +82,30 @@ recorder_errors as (
 
 ),
 
--- the share of the worst run
+-- Each evidence names one row: the worst, and of several as bad the first by name.
+worst_overhead as (
+
+    select
+        format(
+            'run {}: {:.2f} % of the time in calls on the crawler''s threads, {:.2f} % of '
+            || 'processor time in the writer; ',
+            run_id,
+            call_pct,
+            writer_pct
+        ) as sentence,
+    from recorded
+    where overhead_pct is not null
+    qualify row_number() over (order by overhead_pct desc, run_id asc) = 1
+
+),
+
 overhead as (
 
     select
         'overhead' as criterion,
         max(overhead_pct) as value,
         bool_and(overhead_pct is not null or coalesce(is_short, false)) as is_complete,
-        coalesce(
-            format(
-                'run {}: {:.2f} % of the time in calls on the crawler''s threads, {:.2f} % of '
-                || 'processor time in the writer; ',
-                arg_max(run_id, overhead_pct),
-                arg_max(call_pct, overhead_pct),
-                arg_max(writer_pct, overhead_pct)
-            ),
-            ''
-        )
+        coalesce((select worst_overhead.sentence from worst_overhead), '')
         || format(
             'runs measured: {} of {}, shorter than {} s: {}',
             count(overhead_pct),
@@ -124,6 +131,22 @@ compared as (
 
 ),
 
+first_beyond as (
+
+    select
+        format(
+            '; such as {} of run {}: {:.6g} written, {:.6g} measured',
+            sli,
+            run_id,
+            recorded_value,
+            measured_value
+        ) as sentence,
+    from compared
+    where status = 'beyond'
+    qualify row_number() over (order by run_id, sli) = 1
+
+),
+
 sli_alignment as (
 
     select
@@ -141,18 +164,22 @@ sli_alignment as (
             count(sli),
             count(distinct run_id) filter (is_compared),
             count(distinct run_id),
-            coalesce(
-                format(
-                    '; such as {} of run {}: {:.6g} written, {:.6g} measured',
-                    arg_min(sli, run_id) filter (status = 'beyond'),
-                    min(run_id) filter (status = 'beyond'),
-                    arg_min(recorded_value, run_id) filter (status = 'beyond'),
-                    arg_min(measured_value, run_id) filter (status = 'beyond')
-                ),
-                ''
-            )
+            coalesce((select first_beyond.sentence from first_beyond), '')
         ) as evidence,
     from compared
+
+),
+
+most_failing as (
+
+    select
+        format(
+            '{} fails most, in {} of {} runs', concat_ws(' ', slo, subject), runs_failing, runs
+        ) as sentence,
+    from baselines
+    where failing_pct is not null
+    qualify
+        row_number() over (order by failing_pct desc, runs_failing desc, slo asc, subject asc) = 1
 
 ),
 
@@ -162,15 +189,7 @@ slo_surprises as (
         'slo_surprises' as criterion,
         max(failing_pct) as value,
         bool_and(observations > 0) as is_complete,
-        coalesce(
-            format(
-                '{} fails most, in {} of {} runs',
-                arg_max(concat_ws(' ', slo, subject), failing_pct),
-                arg_max(runs_failing, failing_pct),
-                arg_max(runs, failing_pct)
-            ),
-            'no SLO has data'
-        )
+        coalesce((select most_failing.sentence from most_failing), 'no SLO has data')
         || coalesce(
             '; no data for ' || string_agg(
                 concat_ws(' ', slo, subject), ', ' order by slo, subject
@@ -181,23 +200,31 @@ slo_surprises as (
 
 ),
 
+most_missed as (
+
+    select
+        format(
+            '{} is missed most: {:.0f} of {:.0f} s, {} of {} runs',
+            concat_ws(' ', slo, subject),
+            failing_s,
+            judged_s,
+            runs_failing,
+            runs
+        ) as sentence,
+    from violations
+    where violation_pct is not null
+    qualify
+        row_number() over (order by violation_pct desc, failing_s desc, slo asc, subject asc) = 1
+
+),
+
 slo_violations as (
 
     select
         'slo_violations' as criterion,
         max(violation_pct) as value,
         bool_and(violation_pct is not null) as is_complete,
-        coalesce(
-            format(
-                '{} is missed most: {:.0f} of {:.0f} s, {} of {} runs',
-                arg_max(concat_ws(' ', slo, subject), violation_pct),
-                arg_max(failing_s, violation_pct),
-                arg_max(judged_s, violation_pct),
-                arg_max(runs_failing, violation_pct),
-                arg_max(runs, violation_pct)
-            ),
-            'no SLO has data'
-        )
+        coalesce((select most_missed.sentence from most_missed), 'no SLO has data')
         || coalesce(
             '; no data for ' || string_agg(
                 concat_ws(' ', slo, subject), ', ' order by slo, subject

@@ -9,8 +9,8 @@ slos as (
 
     select
         slo,
-        any_value(comparator) as comparator,
-        any_value(unit) as unit,
+        first(comparator order by scope, subject) as comparator,
+        first(unit order by scope, subject) as unit,
         max(smallest_sample) as smallest_sample,
         bool_or(scope = 'run') as is_of_runs,
     from {{ ref('slo_targets') }}

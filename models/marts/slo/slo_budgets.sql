@@ -32,7 +32,7 @@ summed as (
         scope,
         subject,
         max(objective_pct) as objective_pct,
-        max_by(target, hour_at) as target,
+        last(target order by hour_at, run_id) as target,
         count(distinct run_id) as runs,
         count(*) filter (is_judged) as slices_judged,
         count(*) filter (status = 'bad') as slices_bad,

@@ -79,7 +79,7 @@ _GOOD: dict[str, tuple[Value, ...]] = {
     "retry_count": (0, 1, 3),
     "retry_after_s": (None, 1, 60.5),
     "rate_delay_ms": (*_MS, None),
-    "sample_weight": (1, None, 10, 2.5, 0, 0.5, 1e308),
+    "sample_weight": (1, None, 10, 2.5, 0, 0.1, 0.7, 1e308),
     "breaker_state": _STATES,
     "breaker_recorded": ("success", "failure", "none"),
     "elapsed_ms": (*_MS, None),
@@ -127,7 +127,7 @@ _ODD_RUNS: tuple[Value, ...] = ("Run-1", "run'1", "lauf-ü", 7, "7")
 _BAD_TIMES: tuple[Value, ...] = (
     *_ALIEN, "", "abc", "yesterday", -1, 0, 946_684_799, 4_133_980_800, 1e11, 99_999_999_999, 1e300,
     math.inf, "inf", "nan", "2025-02-30T00:00:00Z", "1999-12-31T23:59:59Z", "2101-01-01T00:00:00Z",
-    "2025-13-01", b"2025-11-23T00:00:00Z", 946_684_799e6, 4_133_980_800e9, 1e15, 10**19, "20251123",
+    "2025-13-01", b"2025-11-23T00:00:00Z", 946_684_799e6, 4_133_980_800e9, 1e15, 1e19, "20251123",
     "2025-11-23T25:00Z", "2025-11-23T24:00:01Z", "2025-11-23T00:61Z", "2025-11-23 UTC",
     "2025-11-23T00:00:00+24:00", "20251131T000000Z", "2025-1123T00:00",
 )  # fmt: skip
@@ -136,7 +136,7 @@ _EDGE_TIMES: tuple[Value, ...] = (
     "2000-01-01T00:00:00Z", "2100-12-31T23:59:59Z", f" {START_S}.5 ", 946_684_800 * 10**9,
     4_133_980_799 * 10**6, "2025-11-23t01:02:03,25z", "2025-11-23 01:02:60 UTC",
     "20251123T010203+01", "2025-11-23T24:00", "2025-11-23T01:02:03.123456789-00:00",
-    "\t2025-11-23 01:02:03,123\v",
+    "\t2025-11-23 01:02:03,123\v", 946_684_800.000001, 4_133_980_799.999999,
 )  # fmt: skip
 _DIRTY_TEXT: tuple[Value, ...] = (*_ALIEN, "", "x'; drop table downloads; --", "ünï", 5, "5")
 _DIRTY_COUNTS: tuple[Value, ...] = (
@@ -149,7 +149,8 @@ _DIRTY_FLAGS: tuple[Value, ...] = (
 )  # fmt: skip
 _DIRTY_NUMBERS: tuple[Value, ...] = (
     *_ALIEN, "", "abc", "12", " 12.5 ", "-3.5", -1, -250.5, "1e3", math.inf, "inf", "-inf", "nan",
-    1e15, 2**53, "1e400",
+    1e15, 2**53, "1e400", -0.0, 5e-324, 1e-200, -1e-200, 1e200, 1e308, -1e308,
+    "1.7976931348623157e308",
 )  # fmt: skip
 _DIRTY_STATES: tuple[Value, ...] = (*_ALIEN, "", "tripped", 1, "<State.OPEN: 'open'>")
 _DIRTY_METADATA: tuple[Value, ...] = (
