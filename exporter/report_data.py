@@ -206,7 +206,8 @@ def read(
             connection,
             "select * from lake.marts.slo_verdicts where run_id = ? "
             "order by list_position(['fail', 'no_data', 'pass'], status), "
-            "list_position(['run', 'run_role', 'run_host'], scope), slo, subject",
+            "list_position(['run', 'run_role', 'run_host'], scope), relative_distance, "
+            "slo, subject",
             run_id,
         ),
         budgets=found,

@@ -108,13 +108,11 @@ def _health(report: Report) -> Card:
 
 
 def _worst(report: Report) -> Card:
-    """Name the SLO that is furthest from its target, as a part of the target, or closest to it."""
+    """Name the SLO that is worst: missed by most, or met with least to spare."""
     question = "Which SLO is worst?"
-    judged = [s for s in report.slos if s["distance"] is not None and s["scope"] != "run_host"]
-    if not judged:
+    worst = next((s for s in report.slos if s["place"] == 1), None)
+    if worst is None:
         return Card(question, "None has data", "Nothing was measured that has a target.", "unknown")
-    # a part of the target, so that ms and % can be held against each other
-    worst = min(judged, key=lambda s: s["distance"] / (abs(s["target"]) or 1.0))
     state = "bad" if worst["status"] == "fail" else "good"
     detail = (
         f"{amount(worst['value'], worst['unit'], beside=worst['target'])}, target {target(worst)}"

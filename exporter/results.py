@@ -70,7 +70,7 @@ class Summary:
         run: its row of run_inventory.
         slis: its row of run_slis.
         verdict: its row of run_verdicts.
-        slos: its rows of slo_verdicts, scope by scope.
+        slos: its rows of slo_verdicts, scope by scope, the worst first.
         hosts: its rows of host_traffic, busiest first.
         rejected_rows: rows of the run that could not be used.
         misfit_values: its rows of misfit_values, the most notable first.
@@ -151,7 +151,7 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
         connection,
         "select * from lake.marts.slo_verdicts where run_id = ? "
         "order by list_position(['run', 'run_role', 'run_host'], scope), "
-        "list_position(['fail', 'no_data', 'pass'], status), "
+        "list_position(['fail', 'no_data', 'pass'], status), relative_distance, "
         "replace(slo, 'ttfp_wall', 'ttfp_'), subject",
         run_id,
     )

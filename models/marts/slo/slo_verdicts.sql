@@ -36,7 +36,7 @@ measured as (
 
 ),
 
-final as (
+judged as (
 
     select
         run_id,
@@ -55,7 +55,24 @@ final as (
         end as status,
         case when comparator = '>=' then value - target else target - value end as distance,
         coalesce(sample_size, 0) as sample_size,
+        -- a part of the target, so that ms and % compare; a target of 0 counts as 1
+        distance / coalesce(nullif(abs(target), 0), 1) as relative_distance,
     from measured
+
+),
+
+final as (
+
+    select
+        *,
+        case
+            when scope <> 'run_host' and relative_distance is not null
+                then row_number() over (
+                    partition by run_id
+                    order by scope = 'run_host', relative_distance nulls last, slo, scope, subject
+                )
+        end as place,
+    from judged
 
 )
 
