@@ -117,9 +117,9 @@ def gate(
         grafana_url=grafana_url,
     )
     since = days or (_PRODUCTION_DAYS if phase is Phase.production else None)
-    verdicts, runs = _judge(context, phase, since)
+    verdicts, has_passed, runs = _judge(context, phase, since)
     skipped = [skip.path for skip in outcome.report.skipped]
-    has_passed = not skipped and all(map(_is_good, verdicts))
+    has_passed = has_passed and not skipped  # what was not read may fail
     if output_format is OutputFormat.json:
         from exporter.render import print_json
 
@@ -132,14 +132,8 @@ def gate(
     raise typer.Exit(0 if has_passed else 1)
 
 
-def _is_good(verdict: Row) -> bool:
-    """Tell whether a criterion lets the phase pass: only what is optional may go unmeasured."""
-    status = verdict["status"]
-    return bool(status == "passed" or (status == "not_measured" and not verdict["is_required"]))
-
-
-def _judge(context: Context, phase: Phase, days: int | None) -> tuple[list[Row], list[str]]:
-    """Return the verdicts of a phase in their order, and the runs they are about.
+def _judge(context: Context, phase: Phase, days: int | None) -> tuple[list[Row], bool, list[str]]:
+    """Return a phase's verdicts in their order, whether it passed, and the runs they are about.
 
     Args:
         context: what there is to look at; its runs are chosen here.
@@ -173,4 +167,5 @@ def _judge(context: Context, phase: Phase, days: int | None) -> tuple[list[Row],
             "order by place",
             phase.value,
         )
-    return verdicts, context.runs
+    has_passed = all([verdict.pop("has_phase_passed") for verdict in verdicts])
+    return verdicts, has_passed, context.runs

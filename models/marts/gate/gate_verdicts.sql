@@ -71,6 +71,8 @@ final as (
     select
         * exclude (remedy, how_to_measure),
         if(status = 'not_measured', how_to_measure, remedy) as remedy,
+        bool_and(status = 'passed' or (status = 'not_measured' and not is_required))
+            over (partition by phase) as has_phase_passed,
     from judged
 
 )
