@@ -92,9 +92,19 @@ def reading(
 
 
 def raw_views(
-    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], typed: bool
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[Source],
+    typed: bool,
+    newest: int | None = None,
 ) -> None:
-    """Present whole files as the raw relations, by the typed scan or value by value."""
+    """Present files as the raw relations, by the typed scan or value by value.
+
+    Args:
+        connection: has the files attached.
+        sources: the files.
+        typed: by the typed scan, where the columns' types allow it.
+        newest: how many ids of each table to read, the highest, where ids are rowids; None for all.
+    """
     columns = ", ".join(source_file_columns())
     connection.execute("delete from lake.raw.source_files")
     for source in sources:
@@ -109,8 +119,15 @@ def raw_views(
             shape = source.tables.get(table)
             if shape is None:
                 continue
-            reads = typed_sql if typed and typed_reader_fits(table, shape) else careful_sql
-            selects.append(_marked(reads(table, shape, source.alias), source))
+            if newest is not None and shape.id_is_rowid:
+                last = f"(select max({shape.id_name}) from {shape.name})"
+                where = f"{shape.id_name} > {last} - {newest:d}"
+                select = careful_sql(table, shape, source.alias, where)
+            elif typed and typed_reader_fits(table, shape):
+                select = typed_sql(table, shape, source.alias)
+            else:
+                select = careful_sql(table, shape, source.alias)
+            selects.append(_marked(select, source))
         connection.execute(
             f"create or replace view lake.raw.{table} as "
             + (" union all by name ".join(selects) or _marked(empty_sql(table), None))

@@ -82,6 +82,7 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
     from exporter.checks_loaded import check_loaded
     from exporter.checks_recorder import check_recorders
     from exporter.checks_size import check_size
+    from exporter.checks_time import check_rows
     from exporter.sources import Skipped, expand
 
     found, missing = expand(names)
@@ -112,6 +113,7 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
                 findings = _examine(examiner, path, Path(aside) / str(number), deep)
                 if findings[0].status == "good":
                     findings += check_size(path, project)
+                    findings += check_rows(path, deep, project)
                     findings += check_recorders(path, project)
                     findings += check_loaded(store, path, deep)
                     findings += check_archived_runs(connection, path, sorted(archives), deep)

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, Final
 
-from exporter import checks_file, checks_privacy, checks_tables, checks_time
+from exporter import checks_file, checks_privacy, checks_tables
 from exporter.errors import one_line
 from exporter.examined import Examined, TooLong
 from exporter.findings import Finding
@@ -31,9 +31,6 @@ CHECKS: Final[dict[str, Check]] = {
     "indexes": checks_tables.check_indexes,
     "ids": checks_tables.check_ids,
     "schema version": checks_file.check_schema_version,
-    "times": checks_time.check_times,
-    "order": checks_time.check_order,
-    "runs": checks_time.check_runs,
     "privacy": checks_privacy.check_privacy,
 }
 

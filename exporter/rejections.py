@@ -75,14 +75,16 @@ def over_file(
     project: Path | None,
     wanted: Sequence[str],
     ask: Callable[[duckdb.DuckDBPyConnection], Answer],
+    newest: int | None = None,
 ) -> Answer:
-    """Ask models over a whole file, nothing loaded.
+    """Ask models over a file, nothing loaded.
 
     Args:
         path: the file.
         project: the analyst's own copy of the dbt project.
         wanted: names of the models that are built.
         ask: what to ask them.
+        newest: how many ids of each table to look at, the highest; None for all rows.
 
     Raises:
         TelemetryError: the models do not compile, or the file cannot be read.
@@ -101,7 +103,7 @@ def over_file(
         if not probe.sources:
             raise SourceError(probe.skipped[0].reason)
         for typed in (True, False):
-            raw_views(connection, probe.sources, typed)
+            raw_views(connection, probe.sources, typed, newest)
             try:
                 models.build(connection, wanted)
                 return ask(connection)

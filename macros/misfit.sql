@@ -7,6 +7,6 @@
 {%- macro misfit(column) -%}
     list_filter(
         from_json(misfits, '[{"column": "varchar", "value": "varchar"}]'),
-        found -> found."column" = '{{ column }}'
-    )[1]."value"
+        found -> found['column'] = '{{ column }}'
+    )[1]['value']
 {%- endmacro -%}

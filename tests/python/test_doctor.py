@@ -5,29 +5,24 @@ from __future__ import annotations
 import json
 import os
 import re
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import jinja2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import checks_file, checks_machine, examined
+from exporter import checks_file, checks_machine, checks_time, examined
 from exporter.checks_privacy import Looks
 from exporter.checks_recorder import check_recorders
 from exporter.checks_size import check_size
 from exporter.checks_tables import COLUMN_COSTS, TABLE_COSTS
-from exporter.checks_time import EARLIEST_S, seconds
+from exporter.checks_time import check_rows
 from exporter.examine import CHECKS, examine
 from exporter.findings import FILE_CHECKS, SHARED_CHECKS
 from exporter.raw_schema import CAPABILITIES, TABLES, TELEMETRY
-from exporter.raw_sql import literal
 
 from .conftest import ROOT
 from .support.runs import START, Tool, counts, record
@@ -68,9 +63,7 @@ def test_nothing_is_wrong_with_a_good_file(tmp_path: Path) -> None:
     db = good_file(tmp_path / "t.sqlite3")
     findings = examine(str(db), str(db), False)
     assert {f.check: f.status for f in findings} == {
-        name: "good"
-        for name in FILE_CHECKS
-        if name not in ("size", "recorder", "overhead", "loaded", "rejected rows", "archived runs")
+        name: "good" for name in FILE_CHECKS if name in ("file", "integrity", *CHECKS)
     }
     found = {f.check: f.found for f in findings}
     assert found["tables"] == (
@@ -80,7 +73,6 @@ def test_nothing_is_wrong_with_a_good_file(tmp_path: Path) -> None:
     assert not_good(db, deep=True) == []
 
 
-NOW = "unixepoch('now')"
 EVENT = "insert into http_events (run_id, ts) values ('run', {})"
 PLANTED = [
     ("format", "warning", "journal mode delete", "pragma journal_mode = delete"),
@@ -102,18 +94,6 @@ PLANTED = [
      " without rowid"),
     ("schema version", "warning", "version 99, this program knows",
      "update recorder_schema set version = 99"),
-    ("times", "bad", "1 of 41 rows in http_events lie in the future, the latest at 2",
-     EVENT.format(f"{NOW} + 86400")),
-    ("times", "bad", "1 of 41 rows in http_events lie before 2000, the earliest at 1970-01-01",
-     EVENT.format("5")),
-    ("times", "bad", "2 of 42 rows in http_events have no time that can be read",
-     EVENT.format("'soon'") + ", ('run', x'00ff')"),
-    ("order", "warning", "http_events: time goes back 1 time within a run in 42 rows, by up to "
-     "100.0 s (id 42)", EVENT.format(START + 200) + f", ('run', {START + 100})"),
-    ("runs", "bad", "1 run ends before it starts, run by 5.0 s",
-     "update run_summary set finished_at = started_at - 5"),
-    ("runs", "warning", "1 of 1 run has no end, and no event for over",
-     "update run_summary set finished_at = null"),
     ("privacy", "bad", "http_events.error: 1 of 40 rows hold a URL, query string or credential, "
      "for example in row 3", "update http_events set error = 'no https://x/?k=t0ps' where id = 3"),
     ("privacy", "bad", "downloads.metadata: 20 of 20 rows",
@@ -142,7 +122,7 @@ def test_a_planted_problem_is_named(
         (c, s) == (check, status) and f.partition(found)[1] for c, s, f in named
     ), named  # fmt: skip
     # and nothing else is made of it, but for what follows from it
-    follows = {"order", "ids", "columns", "indexes", "times", "runs"}
+    follows = {"ids", "columns", "indexes"}
     assert {c for c, _, _ in named} <= {check} | follows
     assert "t0ps" not in str(named)
 
@@ -183,6 +163,74 @@ def test_what_recorders_say_is_judged_by_the_model_that_gate_reads(
     named = [f for f in check_recorders(str(db), None) if f.check == check]
     assert [(f.status, f.found.partition(found)[1]) for f in named] == [(status, found)], named
     assert all(f.remedy for f in named if f.status != "good")
+
+
+AHEAD = "unixepoch('now') + 86400"
+
+
+@pytest.mark.parametrize(
+    ("check", "status", "found", "script"),
+    [
+        ("times", "good", "all between 2000 and now: downloads 20 rows; fallback_attempts 40 rows; "
+         "http_events 40 rows", ""),
+        ("times", "good", "http_events 42 rows (1 of them text)",
+         EVENT.format(f"{START} * 1000000")
+         + f", ('run', strftime('%Y%m%dT%H%M%S,5z', {START}, 'unixepoch'))"),
+        ("times", "bad", "1 of 41 rows in http_events lie in the future, the latest at 2",
+         EVENT.format(AHEAD)),
+        ("times", "bad", "1 of 41 rows in http_events have no time between 2000 and 2100, such as "
+         "'5.0': rejected", EVENT.format("5")),
+        ("times", "bad", "2 of 42 rows in http_events have no time between 2000 and 2100, such as "
+         "'soon': rejected", EVENT.format("'soon'") + ", ('run', x'00ff')"),
+        ("times", "bad", "1 of 21 rows in downloads have no time between 2000 and 2100, such as "
+         "'soon': they count as missing",
+         "insert into downloads (run_id, artifact_id, ts) values ('run', 'a', 'soon')"),
+        ("order", "good", "time goes forward within runs: downloads 20 rows", ""),
+        ("order", "warning", "http_events: time goes back 1 time within a run in 42 rows, by up to "
+         "100.0 s (id 42)", EVENT.format(START + 200) + f", ('run', {START + 100})"),
+        ("runs", "good", "1 run", ""),
+        ("runs", "bad", "1 run ends before it starts, run by 5.0 s",
+         "update run_summary set finished_at = started_at - 5"),
+        ("runs", "warning", "1 of 1 run has no end and stopped: run, last event ",
+         "update run_summary set finished_at = null"),
+        ("runs", "good", "1 run, 1 without an end",
+         "drop table run_summary; drop table recorder_status"),
+        ("values", "good", "all fit their columns", ""),
+        ("values", "bad", "http_events.from_cache: 40 values of 40 rows do not fit and count as "
+         "missing, such as 'ja'", "update http_events set from_cache = 'ja'"),
+        ("values", "good", "all fit their columns", "update http_events set from_cache = 'True'"),
+    ],
+)  # fmt: skip
+def test_rows_are_judged_by_the_models(
+    tmp_path: Path,
+    prepared: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    check: str,
+    status: str,
+    found: str,
+    script: str,
+) -> None:
+    monkeypatch.setenv("DOCSTOKG_WAREHOUSE", str(prepared))
+    db = good_file(tmp_path / "t.sqlite3", script)
+    named = list(check_rows(str(db), False, None))
+    assert [(f.status, f.found.partition(found)[1]) for f in named if f.check == check] == [
+        (status, found)
+    ], named
+    assert all(f.remedy for f in named if f.status != "good")
+
+
+def test_of_a_large_table_the_newest_rows_are_looked_at(
+    tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCSTOKG_WAREHOUSE", str(prepared))
+    monkeypatch.setattr(checks_time, "NEWEST_ROWS", 10)
+    db = good_file(tmp_path / "t.sqlite3", "update http_events set ts = 'soon' where id <= 30")
+    (times,) = (f for f in check_rows(str(db), False, None) if f.check == "times")
+    assert (times.status, times.found.partition("http_events the newest 10 rows")[1]) == (
+        "good", "http_events the newest 10 rows"
+    )  # fmt: skip
+    (times,) = (f for f in check_rows(str(db), True, None) if f.check == "times")
+    assert (times.status, times.found[:30]) == ("bad", "30 of 40 rows in http_events h")
 
 
 def test_sizes_of_file_log_and_free_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,29 +424,6 @@ def test_a_live_writer_is_not_held_up_and_the_file_stays_as_it_is(tmp_path: Path
         writer.kill()
 
 
-TIMES = [
-    "2025-10-21T12:00:00Z", "2025-10-21T12:00:00+05:30", "2025-10-21T12:00:00+0530",
-    "2025-10-21T12:00:00-08", " 2025-10-21 12:00:00.123456 ", "2025-10-21", "2025-10-21T12:00",
-    "2025-10-21T12:00-0530", "2025-02-30T00:00:00Z", "2025-13-01", "1999-12-31T23:59:59Z",
-    "2025-10-21T25:00:00Z", "soon", "", "2025", "1760000000", "1760000000.5", "1.76e9",
-    "1760000000123", "noted on 2025-10-21",
-]  # fmt: skip
-
-
-def test_times_are_read_as_the_models_read_them() -> None:
-    names = ("iso_seconds.sql", "unix_seconds.sql")
-    macro = "".join((ROOT / "macros" / name).read_text() for name in names)
-    models = jinja2.Template(macro + "{{ unix_seconds('try_cast(t as double)', 't') }}").render()
-    for text in TIMES:
-        given = f"from (select {literal(text)} as t)"
-        ((theirs,),) = duckdb.sql(f"select {models} {given}").fetchall()
-        with closing(sqlite3.connect(":memory:")) as connection:
-            ((ours,),) = connection.execute(f"select {seconds('t')} {given}").fetchall()
-        if ours is not None and not EARLIEST_S <= ours < 4_133_980_800:
-            ours = None
-        assert ours == (theirs if theirs is None else pytest.approx(theirs, abs=0.001)), text
-
-
 @pytest.mark.slow
 def test_the_warehouse_none_current_behind_and_stale(tool: Tool, tmp_path: Path) -> None:
     db = good_file(tmp_path / "t.sqlite3")
@@ -519,6 +544,10 @@ def test_the_page_and_the_tables_are_complete() -> None:
     later = [
         "integrity",
         "size",
+        "times",
+        "order",
+        "runs",
+        "values",
         "recorder",
         "overhead",
         "loaded",

@@ -43,9 +43,7 @@ misfits as (
     select
         '{{ table }}' as table_name,
         run_id,
-        unnest(
-            from_json(misfits, '[{"column": "varchar", "value": "varchar"}]'), recursive := true
-        ),
+        unnest(from_json(misfits, '[{"column": "varchar", "value": "varchar"}]')) as misfit,
     from {{ table }}
     where run_id is not null and misfits is not null
     {%- if not loop.last %}
@@ -80,11 +78,11 @@ found as (
     select
         table_name,
         run_id,
-        "column" as column_name,
-        "value" as recorded,
+        misfit['column'] as column_name,
+        misfit['value'] as recorded,
     from misfits
     -- without them the row is rejected, and counts there
-    where "column" <> 'run_id' and ("column" <> 'ts' or table_name = 'downloads')
+    where column_name <> 'run_id' and (column_name <> 'ts' or table_name = 'downloads')
     union all
     select
         table_name,
