@@ -163,9 +163,9 @@ def _values(columns: list[Row]) -> Iterator[Finding]:
         yield Finding(
             "values",
             "bad" if column["is_notable"] else "warning",
-            f"{column['table_name']}.{column['column_name']}: {column['misfits']:,} values of "
-            f"{plural(column['row_count'], 'row')} do not fit and count as missing, such as "
-            f"{_shown(column['example'])}",
+            f"{column['table_name']}.{column['column_name']}: values do not fit in "
+            f"{column['misfits']:,} of {plural(column['row_count'], 'row')} and count as missing, "
+            f"such as {_shown(column['example'])}",
             "correct the crawler; docs/runbooks/data-quality.md: values that do not fit",
         )
     if not columns:

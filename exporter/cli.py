@@ -154,6 +154,7 @@ def summary(
 ) -> None:
     """Show one run's SLIs and SLO verdicts, straight from the file (or from the warehouse)."""
     from exporter import render
+    from exporter.findings import plural
     from exporter.rejections import SEE_DOCTOR, short
 
     found, source = _summarise(named(db), run, project_dir, verbose)
@@ -165,9 +166,9 @@ def summary(
     for column in found.misfit_values:
         if column["is_notable"]:
             output.complain(
-                f"{column['table_name']}.{column['column_name']}: {column['misfits']:,} values of "
-                f"{column['row_count']:,} rows do not fit and count as missing, such as "
-                f"{short(column['example'])}: {SEE_DOCTOR}"
+                f"{column['table_name']}.{column['column_name']}: values do not fit in "
+                f"{column['misfits']:,} of {plural(column['row_count'], 'row')} and count as "
+                f"missing, such as {short(column['example'])}: {SEE_DOCTOR}"
             )
     if output_format is OutputFormat.json:
         render.print_json(found.as_json())

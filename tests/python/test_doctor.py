@@ -196,7 +196,7 @@ AHEAD = "unixepoch('now') + 86400"
         ("runs", "good", "1 run, 1 without an end",
          "drop table run_summary; drop table recorder_status"),
         ("values", "good", "all fit their columns", ""),
-        ("values", "bad", "http_events.from_cache: 40 values of 40 rows do not fit and count as "
+        ("values", "bad", "http_events.from_cache: values do not fit in 40 of 40 rows and count as "
          "missing, such as 'ja'", "update http_events set from_cache = 'ja'"),
         ("values", "good", "all fit their columns", "update http_events set from_cache = 'True'"),
     ],
@@ -354,7 +354,7 @@ def test_hostile_files_are_named_and_crash_nothing(tool: Tool, tmp_path: Path) -
     make(folder / "utf16.db", "pragma encoding = 'UTF-16le'; create table http_events (id)")
     make(
         folder / "odd.db",
-        'create view http_events as select * from nowhere; create table "a""b\'" ("x""y");'
+        'create table "a""b\'" ("x""y");'
         "create table downloads (rowid text, oid, _rowid_, run_id, ts, primary key (ts))"
         " without rowid; insert into downloads values ('a', 1, 2, x'00ff', 9e999);"
         "create table fallback_attempts (id, run_id, ts); insert into fallback_attempts values"
@@ -363,6 +363,8 @@ def test_hostile_files_are_named_and_crash_nothing(tool: Tool, tmp_path: Path) -
         "create table recorder_status (events); insert into recorder_status values (x'00');"
         "create table recorder_schema (version); insert into recorder_schema values ('new')",
     )
+    view = "create view http_events as select * from nowhere; create table downloads (run_id, ts)"
+    make(folder / "view.db", view)
     os.mkfifo(folder / "pipe.db")
     found = doctor(tool, "--db", folder)
     files = {Path(row["file"]).name: row for row in found["findings"] if row["check"] == "file"}
@@ -377,6 +379,10 @@ def test_hostile_files_are_named_and_crash_nothing(tool: Tool, tmp_path: Path) -
     bad = {(Path(r["file"]).name, r["check"]) for r in found["findings"]
            if r["status"] == "bad" and r["file"]}  # fmt: skip
     assert ("odd.db", "times") in bad
+    (of_view,) = (
+        r for r in found["findings"] if r["check"] == "times" and "view.db" in str(r["file"])
+    )
+    assert (of_view["status"], of_view["found"]) == ("unknown", "no such table: main.nowhere")
     assert not any("the check failed" in row["found"] for row in found["findings"])
     done = tool("doctor", "--db", folder)
     assert (done.returncode, done.stderr) == (1, "")
