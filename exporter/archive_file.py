@@ -27,6 +27,7 @@ from exporter.archive_delete import PAUSE_S, PAUSE_SHARE
 from exporter.archive_tables import Table, quoted
 from exporter.errors import one_line
 from exporter.sqlite_file import BUSY_TIMEOUT_S, uri
+from exporter.sqlite_reason import trouble
 
 #: Seconds to wait for a writer, once the work has begun.
 _BUSY_S: Final = 30.0
@@ -288,7 +289,9 @@ def main() -> None:
                 answer = getattr(file, what)(**request)
         except Unable as unable:
             answer = {"error": str(unable)}
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
+            answer = {"error": str(trouble(error))}
+        except OSError as error:
             answer = {"error": one_line(error, 200)}
         print(json.dumps(answer), flush=True)
 

@@ -171,7 +171,8 @@ def _move_file(
 ) -> FileResult:
     from exporter.archive_plan import plan
     from exporter.archive_process import FileProcess
-    from exporter.sources import openable, refusal
+    from exporter.sources import openable
+    from exporter.sqlite_reason import refusal
 
     if (reason := refusal(path)) is not None:
         raise SourceError(f"cannot read {path}: {reason}")

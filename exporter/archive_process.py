@@ -64,7 +64,7 @@ class FileProcess:
             raise self._ended()
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise SourceError(f"{self._path}: {_explained(answer['error'])}")
+            raise SourceError(f"{self._path}: {answer['error']}")
         return answer
 
     def ask(self, what: str, **values: object) -> dict[str, Any]:
@@ -87,16 +87,3 @@ class FileProcess:
             f"{self._path}: the process that had it open has ended (code {self._process.wait()}); "
             "nothing is lost: run it again"
         )
-
-
-def _explained(text: str) -> str:
-    """Say what to do about an error of SQLite's."""
-    if "locked" in text:
-        return "it stayed locked: try again when its writer is done"
-    if "full" in text:
-        return f"{text}: free some disk space there; nothing is lost: run it again"
-    if "readonly" in text or "unable to open" in text:
-        return f"{text}: run this as a user who may write to it and to its folder"
-    if "malformed" in text or "not a database" in text:
-        return f"{text}: restore it from a backup"
-    return text

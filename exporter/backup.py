@@ -38,11 +38,13 @@ class Made:
         archive: its name.
         manifest: what it holds.
         deleted: how many older ones were deleted.
+        unchecked: indexes that could not be checked, each with the reason.
     """
 
     archive: str
     manifest: Manifest
     deleted: int
+    unchecked: tuple[str, ...]
 
 
 def backup(
@@ -90,10 +92,13 @@ def backup(
 
         print_json(
             {"where": target.where, "archive": made.archive, "deleted": made.deleted}
+            | {"unchecked": made.unchecked}
             | made.manifest.as_json()
         )
     else:
         typer.echo(printable(_closing_line(made, db, target)))
+        for index in made.unchecked:
+            typer.echo(printable(f"backed up, but not checked: {index}"))
 
 
 def create(db: Path, target: Store, keep: int | None, step: Step) -> Made:
@@ -126,7 +131,7 @@ def create(db: Path, target: Store, keep: int | None, step: Step) -> Made:
             made = datetime.now(UTC)
             expected = sqlite_copy.snapshot(origin, db, copy, step)
         with failing(f"write the backup of {db} to {parent}"):
-            sums, content = _check_and_pack(db, copy, packed, expected, step)
+            sums, content, unchecked = _check_and_pack(db, copy, packed, expected, step)
             copy.unlink()
             manifest = Manifest(name, made, sums, content)
             (work / manifest_name).write_bytes(manifest.as_bytes())
@@ -141,12 +146,12 @@ def create(db: Path, target: Store, keep: int | None, step: Step) -> Made:
             # in a folder, who is under way holds a work folder there; an upload cannot be seen
             is_alone = is_folder and not clear(parent, work)
             deleted = backups.prune(target, name, keep, is_alone) if keep is not None else 0
-    return Made(archive, manifest, deleted)
+    return Made(archive, manifest, deleted, unchecked)
 
 
 def _check_and_pack(
     db: Path, copy: Path, packed: Path, expected: dict[str, int] | None, step: Step
-) -> tuple[Sums, Content]:
+) -> tuple[Sums, Content, tuple[str, ...]]:
     """Check a copy while it is compressed: they take about as long, and a processor each.
 
     Raises:
@@ -158,17 +163,17 @@ def _check_and_pack(
     total = copy.stat().st_size
     connections: list[sqlite3.Connection] = []
     with ThreadPoolExecutor(1) as pool:
-        check = pool.submit(sqlite_file.complaint, copy, connections.append)
+        check = pool.submit(sqlite_file.checked, copy, connections.append)
 
         def done(size: int) -> None:
-            if check.done() and (damage := check.result()):
+            if check.done() and (damage := check.result().damage):
                 raise sqlite_copy.damaged(db, damage)
             step(f"checking and compressing {db.name}", size, total)
 
         try:
             sums = pack(copy, packed, done)
             content = _contents(copy)
-            if damage := check.result():
+            if damage := check.result().damage:
                 raise sqlite_copy.damaged(db, damage)
         except BaseException:
             if connections and not check.done():
@@ -176,7 +181,7 @@ def _check_and_pack(
             raise
     if content is None or expected not in (None, content.rows):
         raise SourceError(f"the copy of {db} has other rows than the file had: try again")
-    return sums, content
+    return sums, content, check.result().unchecked
 
 
 def _contents(copy: Path) -> Content | None:

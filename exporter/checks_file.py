@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
 from exporter.examined import Examined, TooLong
 from exporter.findings import Finding, good, plural, size
+from exporter.sqlite_file import check
+from exporter.sqlite_reason import DAMAGED
 from recorder.schema import SCHEMA_VERSION, STATUS_TABLE
 
 #: A log is 4 MB when SQLite checkpoints it as it usually does, after 1,000 pages. One of 16 times
@@ -18,8 +19,6 @@ WAL_BAD_BYTES: Final = 10**9
 #: Room that VACUUM would give back: worth an interruption from this share and this size on.
 FREE_SHARE: Final = 0.25
 FREE_BYTES: Final = 64 * 10**6
-#: Defects that are listed; one is enough to know.
-_DEFECTS: Final = 3
 
 
 def check_format(file: Examined) -> Iterator[Finding]:
@@ -75,7 +74,7 @@ def check_integrity(file: Examined) -> Iterator[Finding]:
     """Let SQLite look for damage, on a connection of its own because it takes the longest."""
     name = "integrity_check" if file.deep else "quick_check"
     try:
-        lines = [str(row[0]) for row in file.beside(f"pragma {name}({_DEFECTS:d})")]
+        found = check(name, file.beside)
     except TooLong:
         yield Finding(
             "integrity",
@@ -85,19 +84,12 @@ def check_integrity(file: Examined) -> Iterator[Finding]:
             "doctor --deep, which has no limit; backup, which checks its copy, tells as well",
         )
         return
-    except sqlite3.DatabaseError as error:
-        lines = [str(error)]
-    if lines == ["ok"]:
+    for index in found.unchecked:
+        yield good("integrity", f"{name}: not checked: {index}")
+    if found.damage is None:
         yield good("integrity", f"{name}: ok")
     else:
-        # a line of the answer may have several in it
-        first = " ".join(lines[0].split())
-        yield Finding(
-            "integrity",
-            "bad",
-            f"{name} finds damage: {first[:200]}",
-            "restore the file from its backup, or: sqlite3 FILE .recover | sqlite3 NEW",
-        )
+        yield Finding("integrity", "bad", f"{name} finds damage: {found.damage[:200]}", DAMAGED)
 
 
 def check_schema_version(file: Examined) -> Iterator[Finding]:

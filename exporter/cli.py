@@ -52,6 +52,7 @@ class TableFormat(StrEnum):
     table = "table"
     json = "json"
     csv = "csv"
+    spreadsheet = "spreadsheet"
 
 
 class MetricsFormat(StrEnum):
@@ -186,7 +187,11 @@ def query(
     sql: Annotated[str, typer.Option("--query", help="One SELECT over raw tables and models.")],
     db: Db = None,
     table_format: Annotated[
-        TableFormat, typer.Option("--format", help="table, json or csv.")
+        TableFormat,
+        typer.Option(
+            "--format",
+            help="table, json, csv (values as they are), or spreadsheet: CSV that runs no formula.",
+        ),
     ] = TableFormat.table,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most rows to show.")] = 10_000,
     timeout: Annotated[
@@ -207,8 +212,9 @@ def query(
     if table_format is TableFormat.json:
         names = render.unique(result.columns)
         render.print_json([dict(zip(names, row, strict=True)) for row in result.rows])
-    elif table_format is TableFormat.csv:
-        render.print_csv(result.columns, result.rows)
+    elif table_format in (TableFormat.csv, TableFormat.spreadsheet):
+        is_guarded = table_format is TableFormat.spreadsheet
+        render.print_csv(result.columns, result.rows, is_guarded)
     else:
         render.print_table(result.columns, result.rows)
     if result.is_cut:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.archive_plan import limit_of
-from exporter.errors import UsageError
+from exporter.errors import UsageError, from_shown
 from exporter.results import Row, rows
 from exporter.storage import OLDER_THAN, FileStorage
 from exporter.storage import measure as measure_files
@@ -84,7 +84,7 @@ def _loaded_from() -> list[str]:
 
     with published() as connection:
         found = rows(connection, "select distinct source_path from lake.marts.run_inventory")
-    paths = [row["source_path"] for row in found if row["source_path"]]
+    paths = [from_shown(row["source_path"]) for row in found if row["source_path"]]
     there = [path for path in paths if os.path.exists(path)]
     if not there:
         raise UsageError("no file that was loaded is still there: name one with --db FILE")

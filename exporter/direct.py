@@ -217,7 +217,7 @@ def runs_of(
                 try:
                     runs[source.path] = runs_of_file(connection, source, by_models)
                 except ENGINE_ERRORS as error:
-                    probe.skipped.append(Skipped(source.path, reason_of(error)))
+                    probe.skipped.append(Skipped(source.path, reason_of(error, source.path)))
             skipped += probe.skipped
     return runs, skipped
 

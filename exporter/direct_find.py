@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
-from exporter.errors import SourceError, TelemetryError, one_line
+from exporter.errors import SourceError, TelemetryError
 from exporter.raw_schema import TELEMETRY
 from exporter.raw_sql import COMPUTED, ENGINE_ERRORS, literal
-from exporter.sources import Skipped, Source
+from exporter.sources import Skipped, Source, reason_of
 
 #: Gives every run of a file with its latest time, as the staging models see them.
 RunsByModels = Callable[[duckdb.DuckDBPyConnection, Source], dict[str, float]]
@@ -152,7 +152,7 @@ def latest_runs(
         try:
             everything += _runs(connection, source, runs_by_models)
         except ENGINE_ERRORS as error:
-            skipped.append(Skipped(source.path, one_line(error, 160)))
+            skipped.append(Skipped(source.path, reason_of(error, source.path)))
     if not everything:
         raise NoRunAtAll(f"no run in {_names(sources)}")
     by_run: dict[str, list[Found]] = {}

@@ -165,7 +165,7 @@ def _merge(connection: duckdb.DuckDBPyConnection, runs: Sequence[Found], table: 
             )
         except (*ENGINE_ERRORS, ArchiveDamaged) as error:
             raise SourceError(
-                f"cannot read {table} of {source.path}: {reason_of(error)}"
+                f"cannot read {table} of {source.path}: {reason_of(error, source.path)}"
             ) from error
     merge(connection, table, rereads=False)
     connection.execute(f"drop table new_{table}")
@@ -287,7 +287,9 @@ def _read_part(
         except ENGINE_ERRORS as error:
             last = error
     if last is not None:
-        raise SourceError(f"cannot read {table} of {source.path}: {reason_of(last)}") from last
+        raise SourceError(
+            f"cannot read {table} of {source.path}: {reason_of(last, source.path)}"
+        ) from last
 
 
 def _selects_of_many(

@@ -21,9 +21,9 @@ from exporter.findings import Finding, Report, as_json, counted, from_json
 from exporter.options import Format, OutputFormat, Project, named
 from exporter.process import other
 from exporter.progress import progress
+from exporter.sqlite_reason import DAMAGED
 
 EXAMPLE: Final = "Example: docstokg-telemetry doctor --db 'runs/*/manifest.sqlite3' --strict"
-_GONE: Final = "no such file"
 
 
 def doctor(
@@ -84,21 +84,22 @@ def examine(names: Sequence[str], deep: bool, project: Path | None) -> list[Repo
     from exporter.checks_size import check_size
     from exporter.checks_time import check_rows
     from exporter.sources import Skipped, expand
+    from exporter.sqlite_reason import parted, refusal
 
     found, missing = expand(names)
-    missing += [Skipped(path, _GONE) for path, _ in found if not os.path.lexists(path)]
+    gone = [path for path, _ in found if not os.path.lexists(path)]
+    missing += [Skipped(path, str(refusal(path))) for path in gone]
     there = [(path, named) for path, named in found if os.path.lexists(path)]
     folders = [path for path, _ in there if os.path.isdir(path)]
     archives = {os.path.dirname(path) for path in folders}
     archives |= {os.path.realpath(name) for name in names if archived.is_archive(name)}
     if not there and not archives:
         told = "; ".join(f"{skip.path}: {skip.reason}" for skip in missing[:3])
-        remedy = _remedy(missing[0].reason if missing else _GONE)
-        raise SourceError(f"nothing to examine: {told}; {remedy}")
+        raise SourceError(f"nothing to examine: {told}")
     paths = [(path, named) for path, named in there if not os.path.isdir(path)]
     reports = [
-        Report(skip.path, [Finding("file", "bad", skip.reason, _remedy(skip.reason))])
-        for skip in missing
+        Report(skip.path, [Finding("file", "bad", why.what, why.remedy)])
+        for skip, why in ((skip, parted(skip.reason)) for skip in missing)
     ]
     with (
         progress("examining", verbose=False) as (_, step),
@@ -129,34 +130,16 @@ def _about(paths: Sequence[str], found: Finding) -> Finding:
 
 
 def _examine(examiner: Examiner, path: str, aside: Path, deep: bool) -> list[Finding]:
-    from exporter.sources import openable, refusal
+    from exporter.sources import openable
+    from exporter.sqlite_reason import refusal, trouble
 
-    reason = refusal(path)
+    refused = refusal(path)
     try:
-        if reason is None:
+        if refused is None:
             return examiner.examine(path, openable(path, aside), deep)
     except OSError as error:
-        reason = error.strerror or str(error)
-    return [Finding("file", "bad", reason, _remedy(reason))]
-
-
-#: What to do about a file that is not even opened, by what its reason begins with.
-_REMEDIES: Final = {
-    "no such file": "correct --db; or the crawler has not made it yet",
-    "matches no file": "correct --db, and quote a glob; or the crawler has made no file yet",
-    "folder holds no": "correct --db; or the crawler has made no file yet",
-    "not a regular file": "name the file itself",
-    "empty file": "wait for the crawler's first rows; if it is a copy, copy it again",
-    "JSONL": "docstokg-telemetry load-jsonl FILE --db telemetry.sqlite3",
-    "not a SQLite database": "name the file that the crawler records into",
-    "its text is UTF-16": "sqlite3 OLD .dump | sqlite3 NEW, and name the new one",
-    "Permission denied": "let this user read the file",
-}
-
-
-def _remedy(reason: str) -> str:
-    found = (remedy for start, remedy in _REMEDIES.items() if reason.startswith(start))
-    return next(found, "look at the file, its folder and its disk: ls -l, df -h")
+        refused = trouble(error)
+    return [Finding("file", "bad", refused.what, refused.remedy)]
 
 
 class Examiner:
@@ -187,8 +170,7 @@ class Examiner:
             self._end()
             code = process.returncode
             found = f"reading it ended the process that read it (code {code})"
-            remedy = "restore the file from its backup, or: sqlite3 FILE .recover | sqlite3 NEW"
-            return [Finding("file", "bad", found, remedy)]
+            return [Finding("file", "bad", found, DAMAGED)]
         return [from_json(row) for row in json.loads(answer)]
 
     def _begin(self) -> subprocess.Popen[str]:

@@ -38,6 +38,16 @@ def printable(text: str) -> str:
     )
 
 
+def shown(path: str) -> str:
+    """Return a path as UTF-8 text; bytes of it that are none are spelled out, as ``\\udce9``."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def from_shown(path: str) -> str:
+    """Return the path that `shown` made text of."""
+    return re.sub(r"\\udc([89a-f][0-9a-f])", lambda byte: chr(0xDC00 | int(byte[1], 16)), path)
+
+
 def one_line(error: BaseException, limit: int = 300) -> str:
     """Return the first meaningful line of an error's message, at most `limit` characters.
 

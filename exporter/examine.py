@@ -15,10 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, Final
 
-from exporter import checks_file, checks_privacy, checks_tables
+from exporter import checks_file, checks_ignored, checks_privacy, checks_tables
 from exporter.errors import one_line
 from exporter.examined import Examined, TooLong
 from exporter.findings import Finding
+from exporter.sqlite_reason import trouble
 
 Check = Callable[[Examined], Iterator[Finding]]
 
@@ -28,6 +29,7 @@ CHECKS: Final[dict[str, Check]] = {
     "free pages": checks_file.check_free_pages,
     "tables": checks_tables.check_tables,
     "columns": checks_tables.check_columns,
+    "ignored": checks_ignored.check_ignored,
     "indexes": checks_tables.check_indexes,
     "ids": checks_tables.check_ids,
     "schema version": checks_file.check_schema_version,
@@ -46,7 +48,7 @@ def examine(path: str, opened: str, deep: bool) -> list[Finding]:
     try:
         file = Examined(path, opened, deep)
     except (sqlite3.Error, TooLong, OSError) as error:
-        return [Finding("file", "bad", *_trouble(error))]
+        return [Finding("file", "bad", *_trouble(error, path))]
     try:
         # it takes as long as all others together, and leaves Python to them
         with ThreadPoolExecutor(1) as pool:
@@ -68,38 +70,19 @@ def _made(name: str, check: Check, file: Examined) -> list[Finding]:
         found = f"takes longer than {file.budget_s:g} s, the limit on a file in use"
         findings.append(Finding(name, "unknown", found, "doctor --deep, between two runs"))
     except (sqlite3.Error, OSError) as error:
-        findings.append(Finding(name, "unknown", *_trouble(error)))
+        findings.append(Finding(name, "unknown", *_trouble(error, file.path)))
     except Exception as error:  # what no file should do; the other checks go on
         found = f"the check failed: {type(error).__name__}: {one_line(error, 120)}"
         findings.append(Finding(name, "unknown", found, "please report it, with the file's schema"))
     return findings
 
 
-def _trouble(error: BaseException) -> tuple[str, str]:
+def _trouble(error: BaseException, path: str) -> tuple[str, str]:
     """Return why SQLite cannot read a file, and what to do."""
-    text = str(error)
-    if "locked" in text or isinstance(error, TooLong):
-        return (
-            "locked by another program, which holds it exclusively",
-            "try again; find who holds it: fuser -v FILE",
-        )
-    if "malformed" in text or "disk image" in text or "disk I/O" in text:
-        return (
-            f"damaged (cut short or overwritten): {one_line(error, 120)}",
-            "restore the file from its backup, or: sqlite3 FILE .recover | sqlite3 NEW",
-        )
-    if "readonly" in text:
-        return (
-            "its last writer was killed half-way, and what it began has to be undone by one who "
-            "may write",
-            "as the crawler's user: sqlite3 FILE 'select count(*) from sqlite_master'",
-        )
-    if "unable to open" in text:
-        return (
-            "SQLite cannot open it: no right to read it or its -wal, or to make its -shm",
-            "let this user read the file, and write its folder",
-        )
-    return one_line(error, 160), "see what sqlite3 FILE 'pragma integrity_check' says"
+    if isinstance(error, TooLong):
+        error = sqlite3.OperationalError("database is locked")
+    found = trouble(error, path)
+    return found.what, found.remedy
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from exporter.findings import plural
+from exporter.sqlite_file import count
 
 #: Rows of a table that are all looked at; of a larger one only the newest, unless told --deep.
 WHOLE_ROWS: Final = 200_000
@@ -120,8 +121,7 @@ class Examined:
         """Return how many rows a table has; None when counting takes too long."""
         if table.name not in self._rows:
             try:
-                counted = self.ask(f"select count(*) from {table.quoted}")[0][0]
-                self._rows[table.name] = int(counted)
+                self._rows[table.name] = count(table.quoted, self.ask)
             except TooLong:
                 self._rows[table.name] = None
         return self._rows[table.name]
@@ -180,9 +180,10 @@ def connect(path: str) -> sqlite3.Connection:
         sqlite3.Error: it cannot be opened.
     """
     # Where neither we nor SQLite can make the -shm that a reader of a WAL needs, and no log is
-    # there either, the file is all there is.
+    # there either, the file is all there is. A journal may have to be undone: SQLite says so.
     folder = os.path.dirname(path) or "."
-    bare = not os.path.exists(f"{path}-wal") and not os.access(folder, os.W_OK)
+    logs = any(os.path.exists(path + end) for end in ("-wal", "-journal"))
+    bare = not logs and not os.access(folder, os.W_OK)
     uri = f"file:{quote(os.fsencode(path))}?mode=ro{'&immutable=1' if bare else ''}"
     connection = sqlite3.connect(
         uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False

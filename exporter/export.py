@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from exporter.errors import TelemetryError, one_line
+from exporter.errors import TelemetryError, one_line, shown
 from exporter.query import published
 from exporter.raw_sql import literal
 
@@ -80,7 +80,7 @@ def _choose(connection: duckdb.DuckDBPyConnection, runs_of: Mapping[str, Collect
     connection.execute(
         "insert into chosen_files select file_id from lake.raw.source_files "
         "where list_contains(?::varchar[], path)",
-        [sorted(runs_of)],
+        [sorted(shown(path) for path in runs_of)],
     )
 
 

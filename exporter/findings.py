@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from exporter.errors import shown
+
 Status = Literal["bad", "warning", "unknown", "good"]
 
 #: Worst first: the order in which a person wants to read them.
@@ -20,6 +22,7 @@ FILE_CHECKS: Final = (
     "free pages",
     "tables",
     "columns",
+    "ignored",
     "indexes",
     "ids",
     "schema version",
@@ -131,6 +134,4 @@ def duration(seconds: float) -> str:
 
 
 def _unicode(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return shown(value) if isinstance(value, str) else value

@@ -17,7 +17,8 @@ from exporter.errors import TelemetryError, UsageError
 from exporter.findings import STATUSES, Finding, Report, plural
 from exporter.gate_seen import Context
 from exporter.raw_schema import TELEMETRY
-from exporter.sources import expand, openable, refusal
+from exporter.sources import expand, openable
+from exporter.sqlite_reason import refusal
 from recorder.privacy import Privacy
 
 #: Most findings and names that evidence repeats.
@@ -42,7 +43,7 @@ def examine(context: Context) -> list[Report]:
         for number, (path, _) in enumerate(paths):
             try:
                 if reason := refusal(path):
-                    findings = [_closed(reason)]
+                    findings = [_closed(reason.what)]
                 else:
                     opened = openable(path, Path(aside) / str(number))
                     findings = examiner.examine(path, opened, context.deep)

@@ -15,6 +15,7 @@ from typing import Final
 
 import duckdb
 
+from exporter.errors import shown
 from exporter.findings import Report
 
 
@@ -110,4 +111,8 @@ def look(criterion: str, context: Context, connection: duckdb.DuckDBPyConnection
 
 def as_json(seen: Sequence[Seen]) -> str:
     """Return what was seen as the model gate_verdicts reads it."""
-    return json.dumps([asdict(one) for one in seen])
+    rows = [
+        {name: shown(v) if isinstance(v, str) else v for name, v in asdict(one).items()}
+        for one in seen
+    ]
+    return json.dumps(rows)

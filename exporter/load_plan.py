@@ -11,6 +11,7 @@ import duckdb
 
 from exporter import archived
 from exporter.archived import ArchiveDamaged, ArchivedRun
+from exporter.errors import from_shown
 from exporter.raw_schema import APPEND_ONLY, CAPABILITIES, TABLES
 from exporter.raw_sql import (
     ENGINE_ERRORS,
@@ -158,7 +159,9 @@ class Marks:
                 file_id = path_id(source.path, source.family, number)
             return replace(source, file_id=file_id)
         if self._gone is None:  # asked once: each file may have thousands of predecessors
-            self._gone = [f for f, path in self._paths.items() if not os.path.exists(path)]
+            self._gone = [
+                f for f, path in self._paths.items() if not os.path.exists(from_shown(path))
+            ]
         for file_id in self._gone:
             tables = [t for t in source.tables if (file_id, t) in self._marks]
             if tables and all(self._continues(source, t, file_id) for t in tables):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from exporter.archived import MANIFEST, ArchiveDamaged
-from exporter.errors import SourceError
+from exporter.errors import SourceError, shown
 from exporter.load_plan import Marks, Plan, SourceFailed
 from exporter.load_table import append_bulk, merge_small, rows_sql, without_ids
 from exporter.raw_schema import TABLES
@@ -143,7 +143,9 @@ class _Chunk:
         else:
             bad = failure.source.alias
             self.sources = [source for source in self.sources if source.alias != bad]
-            self.report.skipped.append(Skipped(failure.source.path, reason_of(failure.error)))
+            self.report.skipped.append(
+                Skipped(failure.source.path, reason_of(failure.error, failure.source.path))
+            )
 
     def _cannot_be_read(self, failure: SourceFailed) -> bool:
         """Tell a file that cannot be read from a warehouse that cannot be written."""
@@ -261,7 +263,7 @@ class _Chunk:
         for skip in self.report.skipped:
             execute(
                 "insert into lake.meta.load_skips (load_id, path, reason) values (?, ?, ?)",
-                [load_id, skip.path, skip.reason],
+                [load_id, shown(skip.path), shown(skip.reason)],
             )
         execute(
             "insert into lake.meta.loads (load_id, loaded_at, files_read, files_skipped, "

@@ -15,6 +15,7 @@ from typing import IO, Any, Final, cast
 
 from exporter.errors import printable
 from exporter.results import Row, Summary, iso
+from recorder.spreadsheet import inert
 
 #: What each status is called for people, and its style.
 STATUS = {
@@ -85,12 +86,19 @@ def print_json(value: Any) -> None:
     print(json.dumps(plain(value), indent=2, ensure_ascii=False))
 
 
-def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows as CSV on stdout, NULL as nothing."""
+def print_csv(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], for_spreadsheets: bool = False
+) -> None:
+    """Print rows as CSV on stdout, NULL as nothing.
+
+    Args:
+        columns: their names.
+        rows: their values.
+        for_spreadsheets: text that a spreadsheet would run as a formula gets an apostrophe.
+    """
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_csv(value) for value in row])
+    for row in (columns, *([_csv(value) for value in row] for row in rows)):
+        writer.writerow([inert(value) for value in row] if for_spreadsheets else row)
 
 
 def _csv(value: Any) -> Any:

@@ -118,7 +118,7 @@ def unpack_into(
                         lambda size: step("unpacking", size, total),
                     )  # fmt: skip
                 step("checking", total, total)
-                damage = sqlite_file.complaint(copy, lambda _connection: None)
+                damage = sqlite_file.checked(copy, lambda _connection: None).damage
                 if damage:
                     raise DamagedError(damage)
                 # of its content the rows: how runs are counted may change with the version

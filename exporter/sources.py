@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,14 +18,16 @@ import duckdb
 from exporter import archived
 from exporter.archived import ArchiveDamaged, ArchivedRun
 from exporter.crawler_tables import CRAWLER_TABLES, TELEMETRY_FAMILY, expressions, filled
-from exporter.errors import one_line
+from exporter.errors import shown
 from exporter.raw_schema import CAPABILITIES, TABLES
 from exporter.raw_sql import COMPUTED, ENGINE_ERRORS, TableShape, literal
+from exporter.sqlite_reason import refusal, trouble
 
 #: What a file looks like from outside.
 Look = tuple[int, ...]
 
 _SUFFIXES = (".sqlite3", ".sqlite", ".db")
+_NO_FILE = "correct --db, and quote a glob; or the crawler has made no file yet"
 #: Columns of the tables and views that are read. The pragmas look at these alone: another table may
 #: want a module that is not here. A primary key with an index of its own is no rowid. Where that
 #: index does not end with the rowid, the table has none (WITHOUT ROWID).
@@ -40,7 +41,6 @@ from sqlite_master as m join pragma_table_xinfo(m.name) as c
 where m.type in ('table', 'view') and c.hidden <> 1 and lower(m.name) in ({names})
 order by m.name, c.cid
 """.replace("\n", " ").format(names=", ".join(literal(name) for name in (*TABLES, *CRAWLER_TABLES)))
-_MAGIC = b"SQLite format 3\x00"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Source:
         """Return the row of ``raw.source_files``."""
         return {
             "file_id": self.file_id,
-            "path": self.path,
+            "path": shown(self.path),
             **self.capabilities(),
             "family": self.family,
         }
@@ -113,11 +113,11 @@ def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]
         if archived.is_archived_run(path):
             matches, named = [path], True
         elif os.path.isdir(path):
-            inside, has_archive = _inside(path)
-            if not os.access(path, os.R_OK | os.X_OK):
-                skipped.append(Skipped(name, "this user may not read the folder"))
-            elif not inside and not has_archive:
-                skipped.append(Skipped(name, f"folder holds no {', '.join(_SUFFIXES)} file"))
+            inside, has_archive, unread = _inside(path)
+            skipped += unread
+            if not inside and not has_archive and not unread:
+                told = f"folder holds no {', '.join(_SUFFIXES)} file: {_NO_FILE}"
+                skipped.append(Skipped(name, told))
             matches, named = inside, False
         elif os.path.lexists(path) or not glob.has_magic(path):
             matches, named = [path], True
@@ -128,27 +128,62 @@ def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]
             matches = [m for m in matches if not m.endswith(beside) and not os.path.isdir(m)]
             matches += [folder for m in archives for folder in archived.run_folders(m)]
             if not matches and not archives:
-                skipped.append(Skipped(name, "matches no file"))
+                skipped.append(Skipped(name, f"matches no file: {_NO_FILE}"))
         for match in matches:
             real = os.path.realpath(match)
+            if os.path.islink(match) and not os.path.lexists(real):
+                told = f"a link to {real}, which is not there: correct --db, or mend the link"
+                skipped.append(Skipped(match, told))
+                continue
             found[real] = found.get(real, False) or named
     return list(found.items()), skipped
 
 
-def _inside(folder: str) -> tuple[list[str], bool]:
-    """Return the files and archived runs in a folder, and whether there is an archive."""
+def _inside(folder: str) -> tuple[list[str], bool, list[Skipped]]:
+    """Find the files and archived runs in a folder and in those that it links to.
+
+    Each real folder is listed once, and a link to a folder above the named one is not followed.
+
+    Returns:
+        The files; whether there is an archive; and the folders that could not be listed.
+    """
     files: list[str] = []
+    unread: list[Skipped] = []
     has_archive = False
-    for parent, folders, names in os.walk(folder):
+    seen: set[tuple[int, int]] = set()
+    top = os.path.join(os.path.realpath(folder), "")
+
+    def note(error: OSError) -> None:
+        why = (error.strerror or str(error)).lower()
+        told = f"folder cannot be listed ({why}): let this user read it"
+        unread.append(Skipped(str(error.filename), told))
+
+    for parent, folders, names in os.walk(folder, onerror=note, followlinks=True):
+        try:
+            state = os.stat(parent)
+        except OSError as error:  # it went meanwhile
+            note(error)
+            continue
+        if (state.st_dev, state.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
         if archived.is_archive(parent):
             has_archive = True
             files += archived.run_folders(parent)
             folders.clear()
             continue
+        below = (os.path.join(parent, name) for name in folders)
+        folders[:] = [
+            os.path.basename(path)
+            for path in below
+            if not (
+                os.path.islink(path) and top.startswith(os.path.join(os.path.realpath(path), ""))
+            )
+        ]
         telemetry = [n for n in names if os.path.splitext(n)[1].lower() in _SUFFIXES]
-        paths = [os.path.join(parent, name) for name in telemetry]
-        files += [path for path in paths if not os.path.isdir(path)]
-    return sorted(files), has_archive
+        files += [os.path.join(parent, name) for name in telemetry]
+    return sorted(files), has_archive, unread
 
 
 def look(path: str) -> Look:
@@ -185,14 +220,17 @@ def attached(
                 alias = f"source_{number}"
                 if os.path.isdir(path) and archived.is_archived_run(path):
                     try:
+                        if shown(path) != path:
+                            raise ArchiveDamaged("its path is not UTF-8: rename its folder")
                         probe.sources.append(archived_source(path, alias))
                     except ArchiveDamaged as damage:
                         probe.skipped.append(Skipped(path, str(damage)))
                     continue
-                reason = refusal(path)
+                refused = refusal(path)
+                reason = None if refused is None else str(refused)
                 if reason is None:
                     try:
-                        file = openable(path, Path(aside) / str(number))
+                        file = _utf8_name(openable(path, Path(aside) / str(number)), aside, number)
                         connection.execute(
                             f"attach {literal(file)} as {alias} (type sqlite, read_only)"
                         )
@@ -205,7 +243,7 @@ def attached(
                         if named and not families:
                             reason = "holds none of the telemetry tables"
                     except (*ENGINE_ERRORS, OSError) as error:
-                        reason = _reason(error)
+                        reason = reason_of(error, path)
                 if reason is not None:
                     probe.skipped.append(Skipped(path, reason))
             yield probe
@@ -231,32 +269,6 @@ def path_id(path: str, family: int = TELEMETRY_FAMILY, number: int = 0) -> str:
     return sha256(os.fsencode(path) + suffix.encode()).hexdigest()[:16]
 
 
-def refusal(path: str) -> str | None:
-    """Return why a file is not even worth opening, or None."""
-    try:
-        mode = os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return "no such file"
-    except OSError as error:  # such as a folder on the way to it that this user may not enter
-        return error.strerror or str(error)
-    if not stat.S_ISREG(mode):
-        return "not a regular file"
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(100)
-    except OSError as error:
-        return error.strerror or str(error)
-    if not head:
-        return "empty file"
-    if path.endswith((".jsonl", ".jsonl.gz")) or head.lstrip().startswith(b"{"):
-        return "JSONL: load it with docstokg-telemetry load-jsonl FILE --db telemetry.sqlite3"
-    if not head.startswith(_MAGIC):
-        return "not a SQLite database"
-    if head[56:60] in (b"\0\0\0\2", b"\0\0\0\3"):
-        return "its text is UTF-16: copy it into a UTF-8 file (sqlite3 OLD .dump | sqlite3 NEW)"
-    return None
-
-
 def openable(path: str, aside: Path) -> str:
     """Return a path SQLite can open: a copy when a WAL file lies in a folder we cannot write to."""
     with Path(path).open("rb") as file:
@@ -268,6 +280,15 @@ def openable(path: str, aside: Path) -> str:
         if os.path.exists(path + suffix):
             shutil.copyfile(path + suffix, aside / f"copy.sqlite3{suffix}")
     return str(aside / "copy.sqlite3")
+
+
+def _utf8_name(path: str, aside: str, number: int) -> str:
+    """Return a path that DuckDB takes: a link, which SQLite resolves, where a name is not UTF-8."""
+    if shown(path) == path:
+        return path
+    link = os.path.join(aside, f"{number}.link")
+    os.symlink(path, link)
+    return link
 
 
 def _families(
@@ -316,17 +337,6 @@ def _shape(
     )
 
 
-def _reason(error: BaseException) -> str:
-    text = str(error)  # all of it: the first lines may be the query
-    if "locked" in text:
-        return "locked by another program (its writer holds it exclusively): try again later"
-    if "malformed" in text or "disk image" in text:
-        return "damaged SQLite database (cut short or overwritten): restore it from a backup"
-    if "not a database" in text or "encrypted" in text:
-        return "not a SQLite database"
-    return one_line(error, 160)
-
-
-def reason_of(error: BaseException) -> str:
-    """Return in a few words why reading a file failed."""
-    return _reason(error)
+def reason_of(error: BaseException, path: str | None = None) -> str:
+    """Return in a few words why reading a file failed, and what to do about it."""
+    return str(trouble(error, path))

@@ -14,6 +14,7 @@ from typing import Final
 
 from exporter.errors import SourceError, one_line
 from exporter.sqlite_file import BUSY_TIMEOUT_S, opened, row_counts, tables
+from exporter.sqlite_reason import refusal, trouble
 
 #: Pages a step: with 4 KiB pages 16 MiB, some hundredths of a second.
 _PAGES: Final = 4096
@@ -36,9 +37,8 @@ def source(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         SourceError: the file is missing, locked, empty, or no database.
     """
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise SourceError(f"{path} {what}: name a SQLite file of telemetry with --db")
+    if (refused := refusal(str(path))) is not None:
+        raise SourceError(f"cannot back up {path}: {refused}")
     try:
         with opened(path, "mode=ro") as connection:
             connection.execute("begin")
@@ -48,15 +48,14 @@ def source(path: Path) -> Iterator[sqlite3.Connection]:
                 )
             yield connection
     except sqlite3.Error as error:
-        if "malformed" in str(error):
-            raise damaged(path, one_line(error)) from None
-        raise SourceError(f"cannot back up {path}: {_reason(path, error)}") from None
+        raise SourceError(f"cannot back up {path}: {trouble(error, str(path))}") from None
 
 
 def damaged(db: Path, damage: str) -> SourceError:
     """Return the error of a damaged file; its backup would push out a good one."""
     return SourceError(
-        f"{db} is damaged ({damage}), so it was not backed up: restore an earlier backup"
+        f"{db} is damaged ({damage}), so it was not backed up: keep it, and restore an earlier "
+        "backup under another name"
     )
 
 
@@ -132,17 +131,3 @@ def _written(copy: Path) -> Iterator[sqlite3.Connection]:
         target.execute("pragma journal_mode = off")
         target.execute("pragma synchronous = off")
         yield target
-
-
-def _reason(path: Path, error: sqlite3.Error) -> str:
-    text = one_line(error)
-    if "locked" in text:
-        return f"it stayed locked for {BUSY_TIMEOUT_S:.0f} s: try again when its writer is done"
-    if "not a database" in text:
-        return "it is not a SQLite database: name the telemetry file"
-    if "unable to open" in text or "readonly" in text:
-        return (
-            f"{text}: run this as a user who may read it and write to {path.absolute().parent}, "
-            "where SQLite keeps its -wal and -shm"
-        )
-    return f"{text}: try again, or restore an earlier backup"

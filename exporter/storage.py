@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from exporter import output
-from exporter.errors import SourceError, UsageError
+from exporter.errors import SourceError, UsageError, from_shown, shown
 from exporter.options import Format, OutputFormat, Project, named
 from exporter.progress import progress
 
@@ -191,7 +191,8 @@ def _measure_file(
 ) -> FileStorage:
     from exporter.archive_plan import plan
     from exporter.archive_process import FileProcess
-    from exporter.sources import openable, refusal
+    from exporter.sources import openable
+    from exporter.sqlite_reason import refusal
 
     if (reason := refusal(path)) is not None:
         raise SourceError(f"cannot read {path}: {reason}")
@@ -254,12 +255,13 @@ def judge(seen: Sequence[dict[str, Any]], compiled: str) -> dict[str, Row]:
     from exporter.compiled import Models, prepare
     from exporter.results import rows
 
+    told = [{**one, "path": shown(one["path"])} for one in seen]
     with duckdb.connect(":memory:") as connection:
         prepare(connection)
         Models(compiled).build(connection, ["file_storage"])
-        connection.execute("set variable files_seen = ?", [json.dumps(seen, default=str)])
+        connection.execute("set variable files_seen = ?", [json.dumps(told, default=str)])
         found = rows(connection, "select * from lake.diagnosis.file_storage")
-    return {row["path"]: row for row in found}
+    return {from_shown(row["path"]): row for row in found}
 
 
 def _outlook(row: Row) -> str:

@@ -257,7 +257,8 @@ def _sinks(settings: Settings) -> list[Sink]:
         if settings.jsonl_path is not None:
             sinks.append(TextSink(settings.jsonl_path, Jsonl(), settings.rotate_bytes))
         if settings.csv_path is not None:
-            sinks.append(TextSink(settings.csv_path, Csv(), settings.rotate_bytes))
+            form = Csv(settings.csv_for_spreadsheets)
+            sinks.append(TextSink(settings.csv_path, form, settings.rotate_bytes))
     return sinks
 
 

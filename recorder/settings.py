@@ -13,6 +13,7 @@ ENABLE_VARIABLE: Final = "DOCSTOKG_ENABLE_TELEMETRY"
 DB_PATH_VARIABLE: Final = "DOCSTOKG_TELEMETRY_DB_PATH"
 JSONL_PATH_VARIABLE: Final = "DOCSTOKG_TELEMETRY_JSONL_PATH"
 CSV_PATH_VARIABLE: Final = "DOCSTOKG_TELEMETRY_CSV_PATH"
+CSV_SPREADSHEET_VARIABLE: Final = "DOCSTOKG_TELEMETRY_CSV_SPREADSHEET"
 ROTATE_VARIABLE: Final = "DOCSTOKG_TELEMETRY_ROTATE_MB"
 HASH_URLS_VARIABLE: Final = "DOCSTOKG_TELEMETRY_HASH_URLS"
 HASH_KEY_VARIABLE: Final = "DOCSTOKG_TELEMETRY_HASH_KEY"
@@ -58,6 +59,7 @@ class Settings:
         hash_urls: whether a hash of each URL is stored; off, URLs leave no trace at all.
         hash_key: key of that hash (HMAC-SHA-256); empty for a plain SHA-256.
         sample_cache_hits: share of cache hits that get a row of their own, 0 < share ≤ 1.
+        csv_for_spreadsheets: whether text in the CSV that a spreadsheet would run is guarded.
     """
 
     enabled: bool = False
@@ -68,6 +70,7 @@ class Settings:
     hash_urls: bool = True
     hash_key: bytes = field(default=b"", repr=False)
     sample_cache_hits: float = 1.0
+    csv_for_spreadsheets: bool = False
 
     @classmethod
     def from_environ(
@@ -112,6 +115,7 @@ class Settings:
             hash_urls=_read(environ, HASH_URLS_VARIABLE, _switch, True),
             hash_key=_read(environ, HASH_KEY_VARIABLE, _key, b""),
             sample_cache_hits=_read(environ, SAMPLE_VARIABLE, _share, 1.0),
+            csv_for_spreadsheets=_read(environ, CSV_SPREADSHEET_VARIABLE, _switch, False),
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from recorder import schema
 from recorder.rows import Row
+from recorder.spreadsheet import inert
 
 
 class Format(Protocol):
@@ -43,10 +44,17 @@ class Jsonl:
 
 
 class Csv:
-    """One table for all: a column for every column of any table; NULL is empty."""
+    """One table for all: a column for every column of any table; NULL is empty.
+
+    Args:
+        for_spreadsheets: text that a spreadsheet would run as a formula gets an apostrophe.
+    """
 
     columns: Final = tuple(dict.fromkeys(c for names in schema.COLUMNS.values() for c in names))
     head = ",".join(("table", "change", *columns)) + "\n"
+
+    def __init__(self, for_spreadsheets: bool = False) -> None:
+        self._cell = inert if for_spreadsheets else _as_it_is
 
     def line(self, row: Row, writer: str, number: int) -> str:
         """Return the line of a row; line breaks within a text become spaces."""
@@ -54,9 +62,14 @@ class Csv:
         values = (row.table, row.action, *map(known.get, self.columns))
         text = io.StringIO()
         csv.writer(text, lineterminator="").writerow(
-            " ".join(value.splitlines()) if isinstance(value, str) else value for value in values
+            self._cell(" ".join(value.splitlines())) if isinstance(value, str) else value
+            for value in values
         )
         return text.getvalue() + "\n"
+
+
+def _as_it_is(text: str) -> str:
+    return text
 
 
 class TextSink:

@@ -92,6 +92,30 @@ steps as (
 
 ),
 
+timed as (
+
+    select
+        run_id,
+        artifact_key,
+        resolver,
+        host,
+        outcome,
+        false as is_wall,
+        step_ms,
+    from steps
+    union all
+    select
+        run_id,
+        artifact_key,
+        resolver,
+        host,
+        outcome,
+        true as is_wall,
+        wall_step_ms as step_ms,
+    from steps
+
+),
+
 by_dimension as (
 
     select
@@ -101,13 +125,7 @@ by_dimension as (
         step_ms,
         dimension,
         segment,
-    from (
-        select * exclude (previous_ts, wall_step_ms), false as is_wall from steps
-        union all by name
-        select * exclude (previous_ts, wall_step_ms) replace (wall_step_ms as step_ms),
-            true as is_wall
-        from steps
-    )
+    from timed
     unpivot (segment for dimension in (resolver, host, outcome))
     where step_ms > 0
 

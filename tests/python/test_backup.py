@@ -321,15 +321,15 @@ def test_sources_that_cannot_be_backed_up(tool: Tool, tmp_path: Path) -> None:
     (tmp_path / "text.sqlite3").write_text("no database, but long enough for one\n" * 99)
     (tmp_path / "empty.sqlite3").touch()
     for name, words in (
-        ("text.sqlite3", "cannot back up text.sqlite3: it is not a SQLite database"),
-        ("empty.sqlite3", "empty.sqlite3 holds no table"),
-        ("nowhere.sqlite3", "nowhere.sqlite3 does not exist"),
-        (".", ". is a folder"),
+        ("text.sqlite3", "cannot back up text.sqlite3: not a SQLite database"),
+        ("empty.sqlite3", "cannot back up empty.sqlite3: empty file"),
+        ("nowhere.sqlite3", "cannot back up nowhere.sqlite3: no such file"),
+        (".", "cannot back up .: not a regular file but a folder"),
     ):
         refused(tool("backup", "--db", name, "--out", "out"), words)
     with holding(tmp_path / "locked.sqlite3", "pragma journal_mode=delete", "begin exclusive"):
         refused(
-            tool("backup", "--db", "locked.sqlite3", "--out", "out"), "it stayed locked for 5 s"
+            tool("backup", "--db", "locked.sqlite3", "--out", "out"), "locked by another program"
         )
     assert not (tmp_path / "out").exists()
     refused(tool("backup", "--db", "locked.sqlite3", "--out", "text.sqlite3/x"), "Not a directory")

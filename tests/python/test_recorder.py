@@ -113,6 +113,7 @@ def test_settings() -> None:
         "DOCSTOKG_TELEMETRY_HASH_KEY": "0123456789abcdef",
         "DOCSTOKG_TELEMETRY_SAMPLE_CACHE_HITS": "0.1",
         "DOCSTOKG_TELEMETRY_ROTATE_MB": "1.5",
+        "DOCSTOKG_TELEMETRY_CSV_SPREADSHEET": "1",
     }
     assert Settings.from_environ(environ, "default.db") == Settings(
         enabled=True,
@@ -123,6 +124,7 @@ def test_settings() -> None:
         hash_urls=False,
         hash_key=b"0123456789abcdef",
         sample_cache_hits=0.1,
+        csv_for_spreadsheets=True,
     )
     assert "0123456789abcdef" not in repr(Settings.from_environ(environ))
     assert Settings.from_environ(ON, "out/manifest.sqlite3").db_path == Path("out/manifest.sqlite3")

@@ -173,14 +173,14 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     assert told.returncode == 0, told.stderr
     text = told.stdout
     # yield is what fails; 4 hours of runs judged but r2's, with 10 artifacts: too few
-    assert text.startswith("# Run r4 misses 1 of 8 SLOs.\n")
+    assert text.startswith("# Run r4 misses 1 of 10 SLOs.\n")
     assert "| Is it healthy? | ✗ No | Missed: yield\\_pct. |" in text
     assert "| yield\\_pct | █▁ | 50.00 % | ≥ 85.00 % | ✗ missed | 1 of 2 | none |" in text
     assert "1 of 3 judged hours missed the target, where 0.03 may" in text
     # 95, 50 and 100 % before: 50 % is no more than such runs differ by
-    # 8 SLIs, of which 6 have too few to be compared: that is no "nothing"
-    assert "| – Not known | 6 of 8 SLIs had not enough data to be compared " in text
-    assert "0 of 2 SLIs compared got worse. 6 of 8 had not enough data to be compared." in text
+    # 10 SLIs, of which 8 have too few to be compared: that is no "nothing"
+    assert "| – Not known | 8 of 10 SLIs had not enough data to be compared " in text
+    assert "0 of 2 SLIs compared got worse. 8 of 10 had not enough data to be compared." in text
     assert "| yield\\_pct | 50.00 % | 88.00 % | \\-38.00 points \\(95 %: " in text
     assert "| r4 | ✗ missed \\(1\\) | 2025\\-10\\-13 " in text and "| ✗ 50.00 % |" in text
     assert "The same for SLIs in" not in text and "dark: found first" not in text
@@ -192,7 +192,7 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     done = tool("report", "--db", db, "--run", "r3", "--out", out)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     html = out.read_text()
-    assert "<h1>Run r3 meets all 8 SLOs.</h1>" in html
+    assert "<h1>Run r3 meets all 10 SLOs.</h1>" in html
     assert "r4" not in html  # what came later does not count
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     # a pipe is written to, and stays one
@@ -200,7 +200,7 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True) as reader:
         done = tool("report", "--db", db, "--run", "r3", "--format", "md", "--out", "pipe")
         assert (done.returncode, done.stderr) == (0, "") and reader.stdout is not None
-        assert reader.stdout.read().startswith("# Run r3 meets all 8 SLOs.\n")
+        assert reader.stdout.read().startswith("# Run r3 meets all 10 SLOs.\n")
     assert (tmp_path / "pipe").is_fifo()
     for arguments, said in (
         (("report", "--db", db), "name the file with --out report.html, or --out - for"),
