@@ -1,6 +1,6 @@
 -- Guards the promise that for every table rows in the source = rows loaded + rows rejected: a row
 -- that staging drops without a reason, or counts twice. Looks at the runs of this build and at the
--- rows without a run. Returns the table with its counts.
+-- rows without a run. Returns the table and which of its rows, with their counts.
 {%- set tables = [
     'http_events', 'rate_events', 'breaker_transitions', 'fallback_attempts', 'downloads',
     'run_summary', 'recorder_status',
@@ -46,24 +46,24 @@ staged_{{ table }} as (
 {% endfor %}
 counted as (
     {% for table in tables %}
+    {%- for rows in ['run_id in (select run_id from touched_runs)', 'run_id is null'] %}
     select
         '{{ table }}' as table_name,
-        (
-            select count(*) from raw_{{ table }}
-            where run_id in (select run_id from touched_runs)
-        ) as raw_rows,
-        (
-            select count(*) from staged_{{ table }}
-            where run_id in (select run_id from touched_runs)
-        ) as staged_rows,
+        '{{ rows }}' as which_rows,
+        (select count(*) from raw_{{ table }} where {{ rows }}) as raw_rows,
+        (select count(*) from staged_{{ table }} where {{ rows }}) as staged_rows,
         (
             select count(*) from rejected
-            where table_name = '{{ table }}' and run_id in (select run_id from touched_runs)
+            where table_name = '{{ table }}' and {{ rows }}
         ) as rejected_rows,
         (
             select count(*) from uncounted
-            where table_name = '{{ table }}' and run_id in (select run_id from touched_runs)
+            where table_name = '{{ table }}' and {{ rows }}
         ) as uncounted_rows,
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
     {%- if not loop.last %}
     union all
     {%- endif %}

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import duckdb
 
 from exporter import touched, warehouse
 from exporter.compiled import Models
 from exporter.loader import LoadReport, load
+from exporter.raw_sql import literal
 
 #: Columns that say when and from where a row was loaded, which two warehouses may differ in.
 _OF_LOADS = {"load_id", "file_id", "source_path"}
 _WITHOUT_LOAD = """regexp_replace(raw_values, ',"file_id":[^,]*,"load_id":[0-9]+', '')"""
-#: The moment at which budgets are asked for.
-AS_OF = "2025-12-01"
 _TEMPORARY = re.compile(r"\w+__dbt_tmp\w*")
 
 Rows = list[tuple[object, ...]]
 
 
 class Lake:
-    """A warehouse in memory, of which all models were built over nothing.
+    """A warehouse in memory.
 
     Attributes:
         connection: relations have the names they have in a real warehouse.
@@ -31,32 +33,43 @@ class Lake:
     """
 
     def __init__(self, compiled: Path) -> None:
+        self.models = Models(compiled.read_text("utf-8"))
         self.connection = warehouse.connect(("sqlite_scanner",))
         self.connection.execute("attach ':memory:' as lake")
-        self.connection.execute(f"set variable as_of = timestamp '{AS_OF}'")
         warehouse.ensure_schema(self.connection)
-        self.models = Models(compiled.read_text("utf-8"))
 
     def load(self, paths: Sequence[Path]) -> LoadReport:
         """Load what is new in files."""
         return load(self.connection, [str(path) for path in paths], lambda message: None)
 
-    def build(self, only: Iterable[str] = ()) -> None:
-        """Build all models, or some, over all runs."""
-        self.models.build(self.connection, list(only) or list(self.models.models))
+    def ask(self, variables: Mapping[str, str]) -> None:
+        """Set variables of the session, which some models read."""
+        ask(self.connection, variables)
+
+    def build(self, kept: Container[str] = ()) -> None:
+        """Build all models over all runs, as tables: each is then worked out once.
+
+        Args:
+            kept: models that are left as they are.
+        """
+        self.models.build(self.connection, self.models.seeds)
+        graph = {name: model["depends_on"] for name, model in self.models.models.items()}
+        for name in TopologicalSorter(graph).static_order():
+            if name in graph and name not in kept:
+                self._make(name)
+
+    def _make(self, name: str) -> None:
+        model = self.models.models[name]
+        self.connection.execute(f"create schema if not exists lake.{model['schema']}")
+        relation = f"lake.{model['schema']}.{name}"
+        for kind in ("view", "table"):
+            with suppress(duckdb.CatalogException):
+                self.connection.execute(f"drop {kind} if exists {relation}")
+        self.connection.execute(f"create table {relation} as {model['sql']}")
 
     def rows(self, model: str) -> Rows:
-        """Return a model's rows, in an order of their own, without the columns of loads."""
-        relation = f"lake.{self.models.models[model]['schema']}.{model}"
-        names = [
-            name
-            for name, *_ in self.connection.execute(f"describe {relation}").fetchall()
-            if name not in _OF_LOADS
-        ]
-        listed = ", ".join(f'"{name}"' for name in names)
-        listed = listed.replace('"raw_values"', _WITHOUT_LOAD)
-        rows = self.connection.execute(f"select {listed} from {relation}").fetchall()
-        return sorted(rows, key=_order)
+        """Return `rows` of a model."""
+        return rows(self.connection, f"{self.models.models[model]['schema']}.{model}")
 
 
 class RefreshedLake(Lake):
@@ -72,17 +85,16 @@ class RefreshedLake(Lake):
         super().__init__(compiled)
         models = self.models.models
         graph = {name: model["depends_on"] for name, model in models.items()}
-        self._refreshes: list[tuple[str, str, str]] = []
+        self._refreshes: dict[str, tuple[str, str, str]] = {}
         for name in TopologicalSorter(graph).static_order():
             if name in models:
                 replacing = _sql(target, "run", name)
                 temporary = _TEMPORARY.search(replacing)
                 models[name]["stored"] = temporary is not None
                 if temporary:
-                    self._refreshes.append(
-                        (temporary.group(), _sql(target, "compiled", name), replacing)
-                    )
-        self.build()
+                    select = _sql(target, "compiled", name)
+                    self._refreshes[name] = temporary.group(), select, replacing
+        self.models.build(self.connection, models)
         touched.make_room(self.connection)
         self._built_at = 0
 
@@ -92,10 +104,39 @@ class RefreshedLake(Lake):
         if report.load_id is None:
             return
         touched.touch(self.connection, self._built_at)
-        for temporary, select, replacing in self._refreshes:
+        for temporary, select, replacing in self._refreshes.values():
             self.connection.execute(f"create or replace temp table {temporary} as {select}")
             self.connection.execute(replacing)
         self._built_at = report.load_id
+
+    def read_all(self) -> None:
+        """Turn the views into tables; the lake cannot be refreshed any more."""
+        self.build(kept=self._refreshes)
+
+
+def ask(connection: duckdb.DuckDBPyConnection, variables: Mapping[str, str]) -> None:
+    """Set variables of a session."""
+    for name, value in variables.items():
+        connection.execute(f"set variable {name} = {literal(value)}")
+
+
+def rows(connection: duckdb.DuckDBPyConnection, relation: str, where: str = "true") -> Rows:
+    """Return a relation's rows, in an order of their own, without the columns of loads.
+
+    Args:
+        connection: a connection with the relation.
+        relation: schema and name.
+        where: a condition on the rows.
+    """
+    names = [
+        name
+        for name, *_ in connection.execute(f"describe lake.{relation}").fetchall()
+        if name not in _OF_LOADS
+    ]
+    listed = ", ".join(f'"{name}"' for name in names)
+    listed = listed.replace('"raw_values"', _WITHOUT_LOAD)
+    found = connection.execute(f"select {listed} from lake.{relation} where {where}").fetchall()
+    return sorted(found, key=_order)
 
 
 def _sql(target: Path, kind: str, model: str) -> str:

@@ -291,13 +291,13 @@ def _draw_columns(draw: st.DrawFn, table: str, time_column: str) -> tuple[str, .
     return ("id", *GUARANTEED[table], *optional, *([time_column] if has_time else []))
 
 
-def _draw_rows(
-    draw: st.DrawFn,
-    columns: tuple[str, ...],
+def row_of(
+    columns: Sequence[str],
     run_pool: st.SearchStrategy[Value],
     time_pool: st.SearchStrategy[Value],
     dirty: bool,
-) -> list[RowData]:
+) -> st.SearchStrategy[RowData]:
+    """Draw a row of the columns, without its id."""
     cells: dict[str, st.SearchStrategy[Value]] = {}
     for column in columns:
         if column == "run_id":
@@ -309,10 +309,20 @@ def _draw_rows(
             cells[column] = st.sampled_from(
                 [*good * (2 + 24 // len(good)), *_dirty(column)] if dirty else good
             )
+    return st.fixed_dictionaries(cells)
+
+
+def _draw_rows(
+    draw: st.DrawFn,
+    columns: tuple[str, ...],
+    run_pool: st.SearchStrategy[Value],
+    time_pool: st.SearchStrategy[Value],
+    dirty: bool,
+) -> list[RowData]:
     is_summary = "id" not in columns
     rows = draw(
         st.lists(
-            st.fixed_dictionaries(cells),
+            row_of(columns, run_pool, time_pool, dirty),
             max_size=4 if is_summary else MAX_ROWS,
             unique_by=(lambda row: str(row["run_id"])) if is_summary else None,
         )
