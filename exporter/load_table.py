@@ -26,7 +26,9 @@ def append_bulk(cursor: duckdb.DuckDBPyConnection, plan: Plan, load_id: int) -> 
         else typed_sql(plan.table, plan.shape, plan.source.alias)
     )
     try:
-        known_runs = _known_runs(cursor, plan)
+        known_runs = _known_runs(cursor, plan, load_id)
+        if known_runs and plan.table not in APPEND_ONLY:
+            return merge_small(cursor, plan.table, [plan], load_id)[0]
         guard = f"where {_unknown(plan.table, known_runs)}" if known_runs else ""
         return _count(
             cursor,
@@ -218,8 +220,11 @@ def _is_archived(alias: str) -> str:
     return f"starts_with({alias}.file_id, {literal(FILE_ID_PREFIX)})"
 
 
-def _known_runs(cursor: duckdb.DuckDBPyConnection, plan: Plan) -> str:
-    """Return a condition on rows of the lake that a bulk load could meet again; '' for none."""
+def _known_runs(cursor: duckdb.DuckDBPyConnection, plan: Plan, load_id: int) -> str:
+    """Return a condition on rows of the lake that a bulk load could meet again; '' for none.
+
+    They may be of an earlier load, or of another file in this one.
+    """
     if not cursor.execute(f"from lake.raw.{plan.table} limit 1").fetchall():
         return ""
     if plan.source.archived is not None:
@@ -229,7 +234,8 @@ def _known_runs(cursor: duckdb.DuckDBPyConnection, plan: Plan) -> str:
         named = f"select distinct {run} as run_id from {plan.source.alias}.{plan.shape.name}"
     runs = cursor.execute(
         f"select distinct known.run_id from ({named}) as new "
-        f"join (select distinct run_id from lake.meta.load_runs) as known "
+        "join (select run_id from lake.meta.load_runs "
+        f"union select run_id from lake.raw.{plan.table} where load_id = {load_id:d}) as known "
         "on known.run_id is not distinct from new.run_id"
     ).fetchall()
     if not runs:

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from exporter import direct, results, warehouse
+from exporter import direct, load_plan, results, warehouse
 from exporter.compiled import Models
 from exporter.loader import load
 from exporter.raw_schema import as_key
@@ -233,6 +233,14 @@ def test_files_of_two_workers_and_a_copy(compiled: Path, lake: Lake, tmp_path: P
     assert lake.load(folder) == (0, 0)
     found = assert_same(compiled, lake, folder, "r")
     assert (found["yield_pct"], found["cache_hit_pct"]) == (50, 50)
+
+
+def test_large_files_of_two_workers_and_a_copy(
+    compiled: Path, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scan that reads large tables meets rows that the same load has read from another file."""
+    monkeypatch.setattr(load_plan, "BULK_ROWS", 20)
+    test_files_of_two_workers_and_a_copy(compiled, lake, tmp_path)
 
 
 def test_rows_updated_after_the_run_has_ended(compiled: Path, lake: Lake, tmp_path: Path) -> None:
