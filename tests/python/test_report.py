@@ -172,11 +172,11 @@ def test_a_report_says_what_the_models_say(tool: Tool, db: Path, tmp_path: Path)
     told = tool("report", "--db", db, "--format", "md", "--by", "week")
     assert told.returncode == 0, told.stderr
     text = told.stdout
-    # yield is what fails; 4 hours of runs judged but r2's, with 10 artifacts: too few
+    # yield is what fails, in the run and in its budget: r2 counts, whose 10 artifacts judge no hour
     assert text.startswith("# Run r4 misses 1 of 10 SLOs.\n")
     assert "| Is it healthy? | ✗ No | Missed: yield\\_pct. |" in text
     assert "| yield\\_pct | █▁ | 50.00 % | ≥ 85.00 % | ✗ missed | 1 of 2 | none |" in text
-    assert "1 of 3 judged hours missed the target, where 0.03 may" in text
+    assert "16 of 70 artifacts bad, where 10.5 may be" in text
     # 95, 50 and 100 % before: 50 % is no more than such runs differ by
     # 10 SLIs, of which 8 have too few to be compared: that is no "nothing"
     assert "| – Not known | 8 of 10 SLIs had not enough data to be compared " in text
