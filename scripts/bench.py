@@ -27,6 +27,7 @@ from scripts import (
     bench_archive,
     bench_backup,
     bench_budget,
+    bench_files,
     bench_recorder,
     bench_report,
     bench_serve,
@@ -42,20 +43,23 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000_000, help="size of the large file")
     parser.add_argument("--idle", type=int, default=1_000, help="refreshes with nothing new")
     parser.add_argument("--polls", type=int, default=2_000, help="polls of the exporter's soak")
+    parser.add_argument("--files", type=int, default=10_000, help="generated files")
     parser.add_argument(
         "--only",
-        choices=("core", "serve", "recorder", "backup", "archive", "budget", "report"),
-        help="some of the figures",
+        choices=("core", "serve", "recorder", "backup", "archive", "budget", "report", "files"),
+        help="some of the figures; files, a quarter of an hour, by hand only",
     )
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="docstokg-bench-") as name:
         bench = Bench(Path(name), wanted.events, wanted.idle)
+        if wanted.only == "files":
+            bench_files.measure(bench.folder, wanted.files, bench.note)
         if wanted.only in {None, "recorder"}:
             bench_recorder.measure(bench.folder, bench.note)
         if wanted.only in {None, "budget"}:
             use(bench.folder / "month")
             bench_budget.measure(bench.folder, bench.note)
-        if wanted.only not in {"recorder", "budget"}:
+        if wanted.only not in {"recorder", "budget", "files"}:
             bench.generate()
         if wanted.only in {None, "backup"}:
             bench_backup.measure(bench.large, bench.folder, bench.note)

@@ -137,7 +137,8 @@ def percentile(values: Iterable[float], fraction: float) -> float | None:
     place = fraction * (len(in_order) - 1)
     below = math.floor(place)
     above = min(below + 1, len(in_order) - 1)
-    return in_order[below] + (in_order[above] - in_order[below]) * (place - below)
+    part = place - below
+    return in_order[below] * (1 - part) + in_order[above] * part  # no difference to overflow
 
 
 def _grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> defaultdict[Key, list[Item]]:
