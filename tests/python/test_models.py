@@ -40,7 +40,7 @@ def test_direct_equals_the_warehouse(
         with closing(lake.connection) as connection:
             lake.load([path])
             answers = (*results.SUMMARY_MODELS, results.SAMPLES_MODEL)
-            lake.build(answers)
+            lake.models.build(connection, answers)
             runs = [
                 str(run)
                 for (run,) in connection.execute(
