@@ -60,6 +60,7 @@ _MEANINGS: Final = (
         "SQLite cannot open it: no right to read it or its -wal, or to make its -shm",
         "let this user read the file and write to its folder",
     ),
+    (r"no such (?:table|column)", "", "mend the view that names it"),
     (r"is full", "no space left", "free some disk space; nothing is lost: run it again"),
 )
 _KINDS: Final = (
@@ -116,7 +117,7 @@ def trouble(error: BaseException, path: str | None = None) -> Trouble:
     for pattern, what, remedy in _MEANINGS:
         if re.search(pattern, words):
             closer = _closer(path) if "damaged" in what and path is not None else None
-            return closer or Trouble(what, remedy)
+            return closer or Trouble(what or words, remedy)
     return Trouble(words, "see what sqlite3 FILE 'pragma integrity_check' says")
 
 

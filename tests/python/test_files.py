@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.examine import examine
 from exporter.sqlite_reason import own_words, parted, trouble
 
 from .support.runs import START, Tool
@@ -122,7 +123,9 @@ def test_a_name_that_is_not_utf_8_is_loaded_and_exported(tool: Tool, tmp_path: P
     assert tool("report", "--db", db, "--run", "odd", "--out", tmp_path / "r.html").returncode == 0
 
 
-def test_a_hot_journal_is_no_damage(tool: Tool, tmp_path: Path) -> None:
+def test_a_hot_journal_is_no_damage(
+    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     db = hot(tmp_path / "hot.db")
     for command in (("backup", "--out", "out"), ("storage",)):
         done = tool(command[0], "--db", db, *command[1:])
@@ -130,6 +133,10 @@ def test_a_hot_journal_is_no_damage(tool: Tool, tmp_path: Path) -> None:
         assert "restore" not in done.stderr and "damage" not in done.stderr
     done = tool("doctor", "--db", db)
     assert "killed half-way" in done.stdout and "restore" not in done.stdout
+    # nor to a user who may not write there, to whom SQLite says the same
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    (found,) = examine(str(db), str(db), deep=False)
+    assert found.status == "bad" and "killed half-way" in found.found
     subprocess.run(["sqlite3", db, "pragma integrity_check"], check=True, capture_output=True)
     assert tool("summary", "--db", db, "--run", "hot").returncode == 0
 
