@@ -11,7 +11,7 @@ import duckdb
 
 from exporter import archived, warehouse
 from exporter.archived import ArchiveDamaged
-from exporter.direct_find import Extent, Found, extent_of, is_changed, is_plain
+from exporter.direct_find import Extent, Found, extent_of
 from exporter.errors import SourceError
 from exporter.load_table import merge, rows_sql
 from exporter.raw_schema import TABLES, raw_columns
@@ -326,7 +326,4 @@ def _selects(
         yield lean_sql(table, shape, alias, where, columns)
         yield careful_sql(table, shape, alias, where)
         return
-    if shape.keys == ("run_id",) and is_plain(source, table) and not is_changed(run_id):
-        where = f"{shape.columns['run_id'][0]} = {literal(run_id)} collate binary"
-        yield lean_sql(table, shape, alias, where, columns)
     yield f"select * from ({careful_sql(table, shape, alias)}) where {of_run}"
