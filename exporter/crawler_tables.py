@@ -48,6 +48,25 @@ def _of_payload(key: str) -> str:
     return f"case when json_valid({{payload}}) then json_extract({{payload}}, '$.{key}') end"
 
 
+#: A time in the payload, where it is one.
+_TIME: Final = (
+    "case when json_valid({payload}) then case json_type({payload}, '$.ts') "
+    "when 'text' then case when json_extract({payload}, '$.ts') glob '[12][0-9][0-9][0-9]*' "
+    "then json_extract({payload}, '$.ts') end "
+    "when 'object' then null when 'array' then null when 'true' then null when 'false' then null "
+    "else case when json_extract({payload}, '$.ts') >= 946684800 "
+    "then json_extract({payload}, '$.ts') end end end"
+)
+#: What the file calls a host, without a path; the key of a URL is its hash.
+_HOST: Final = (
+    "case when instr({host}, '://') then {host} "
+    "else substr({host}, 1, instr(replace({host}, char(92), '/') || '/', '/') - 1) end"
+)
+#: A reason is a word; text with a path in it is not kept.
+_REASON: Final = (
+    "case when instr({reason}, '/') or instr({reason}, char(92)) then '[text]' else {reason} end"
+)
+
 CRAWLER_TABLES: Final[Mapping[str, CrawlerTable]] = {
     "manifests": CrawlerTable(
         "downloads",
@@ -64,7 +83,7 @@ CRAWLER_TABLES: Final[Mapping[str, CrawlerTable]] = {
             "content_type": ("{content_type}",),
             "content_length": ("{content_length}",),
             "classification": ("{classification}",),
-            "reason": ("{reason}",),
+            "reason": (_REASON,),
             "dry_run": ("{dry_run}",),
         },
     ),
@@ -74,14 +93,14 @@ CRAWLER_TABLES: Final[Mapping[str, CrawlerTable]] = {
         ("run_id", "outcome"),
         {
             "run_id": ("{run_id}",),
-            "ts": (_of_payload("ts"), "{timestamp}"),
+            "ts": (_TIME, "{timestamp}"),
             "work_id": ("{work_id}",),
             "artifact_id": ("{artifact_id}",),
             "tier": ("{tier}",),
             "source": ("{source}",),
-            "host": ("{host}",),
+            "host": (_HOST,),
             "outcome": ("{outcome}",),
-            "reason": ("{reason}",),
+            "reason": (_REASON,),
             "status": ("{status}",),
             "elapsed_ms": ("{elapsed_ms}",),
         },
@@ -97,9 +116,9 @@ CRAWLER_TABLES: Final[Mapping[str, CrawlerTable]] = {
             "ts": ("{timestamp}",),
             "work_id": ("{work_id}",),
             "source": ("{resolver_name}",),
-            "host": ("{url}",),
+            "host": ("nullif({url}, '')",),
             "outcome": ("{status}",),
-            "reason": ("{reason}",),
+            "reason": (_REASON,),
             "status": ("{http_status}",),
             "elapsed_ms": ("{elapsed_ms}",),
         },
@@ -111,8 +130,8 @@ CRAWLER_TABLES: Final[Mapping[str, CrawlerTable]] = {
         ("run_id", "event_type", "payload"),
         {
             "run_id": ("{run_id}",),
-            "ts": (_of_payload("ts"), "{timestamp}"),
-            "host": ("nullif({host}, '')", "{resolver}"),
+            "ts": (_TIME, "{timestamp}"),
+            "host": (f"nullif({_HOST}, '')", "{resolver}"),
             "scope": ("{scope}",),
             "old_state": (_of_payload("old"),),
             "new_state": (_of_payload("new"),),

@@ -215,7 +215,9 @@ def runs_of(
         with attached_in_memory(paths[start : start + CHUNK_FILES]) as (connection, probe):
             for source in probe.sources:
                 try:
-                    runs[source.path] = runs_of_file(connection, source, by_models)
+                    of_file = runs.setdefault(source.path, {})
+                    for run, last in runs_of_file(connection, source, by_models).items():
+                        of_file[run] = max(last, of_file.get(run, last))
                 except ENGINE_ERRORS as error:
                     probe.skipped.append(Skipped(source.path, reason_of(error, source.path)))
             skipped += probe.skipped

@@ -26,8 +26,12 @@ ENGINE_ERRORS = (duckdb.Error, UnicodeDecodeError)
 #: scheme://… also as JSON escapes it (scheme:\/\/…)
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*:(\\?/){2}[^\s\"'<>]*"
 
-#: The host of a URL, without user and port; an IPv6 address keeps its brackets.
-_HOST = r"^\s*[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@\s]*@)?(\[[^\]/?#\s]*\]|[^/?#:@\s]+)"
+#: The host of a URL, without user and port; an IPv6 address keeps its brackets. Whatever cannot be
+#: part of a host's name ends it, and a user may hold an @.
+_HOST = (
+    r"^\s*[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#\\\s]*@)?"
+    r"(\[[0-9A-Fa-f:.]+\]|[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]+)"
+)
 
 #: The type of a column that DuckDB's scan does not see: SQLite computes it.
 COMPUTED = "computed"
@@ -50,6 +54,7 @@ class TableShape:
         has_rowid: false for views and WITHOUT ROWID tables.
         kinds: columns that are read as another kind than the contract's.
         where: a condition on its rows, in SQLite's SQL; others are not telemetry.
+        is_private: its texts may hold titles and paths: values that do not fit are not shown.
     """
 
     name: str
@@ -59,6 +64,7 @@ class TableShape:
     has_rowid: bool
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     where: str = ""
+    is_private: bool = False
 
     @property
     def id_name(self) -> str:
@@ -123,7 +129,11 @@ def careful_sql(
         inner = f"select {columns} from {shape.name}{_where(shape.where)}"
         inner = f"select * from ({inner}){_where(where)}" if where else inner
     return _assemble(
-        outer, f"sqlite_query({literal(alias)}, {literal(inner)})", _received, extra=extra
+        outer,
+        f"sqlite_query({literal(alias)}, {literal(inner)})",
+        _received,
+        extra=extra,
+        hides=shape.is_private,
     )
 
 
@@ -322,6 +332,7 @@ def _assemble(
     read: Callable[[str, Kind], tuple[str, str, str]],
     keep_misfits: bool = True,
     extra: Sequence[str] = (),
+    hides: bool = False,
 ) -> str:
     """Write the select: values are decoded once, below, and judged and named above."""
     decoded: list[str] = ["id", "defect"]
@@ -348,9 +359,10 @@ def _assemble(
             values.append(f"{_value(kind, number, texts)} as {column}")
             missing = f"{column} is null"
         misfits += [
-            f"case when {name} is not null and {missing} then "
-            f"{{'column': {literal(column)}, 'value': {_no_url(shown[name])}}} end"
+            f"case when {name} is not null and {missing} then {{'column': {literal(column)}, "
+            f"'value': {literal('[hidden]') if hides else _no_url(shown[name])}}} end"
             for name in sent
+            if kind != "url"  # what is no URL has no host, which is nothing to correct
         ]
     listed = "null::varchar"
     if keep_misfits and misfits:

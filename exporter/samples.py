@@ -22,6 +22,7 @@ from exporter.errors import SourceError, TelemetryError
 from exporter.loader import unreadable
 from exporter.query import published
 from exporter.rejections import SEE_DOCTOR, why_none_of
+from exporter.slices import Paths
 from exporter.sources import Look, Skipped, expand, look
 
 
@@ -51,15 +52,15 @@ class Memory:
     Attributes:
         models: the digest of the models that gave the samples.
         runs: by path, how the file looked and its runs with their last times.
-        samples: by run, the path of its file, how that looked, the samples and the slices.
-        slices: by run whose samples are not wanted, the path of its file, the run's last time,
+        samples: by run, the paths of its files, how these looked, the samples and the slices.
+        slices: by run whose samples are not wanted, the paths of its files, the run's last time,
             and its slices of error budgets.
     """
 
     models: str = ""
     runs: dict[str, tuple[Look, dict[str, float]]] = field(default_factory=dict)
-    samples: dict[str, tuple[str, Look, list[Sample], bytes]] = field(default_factory=dict)
-    slices: dict[str, tuple[str, float, bytes]] = field(default_factory=dict)
+    samples: dict[str, tuple[Paths, list[Look], list[Sample], bytes]] = field(default_factory=dict)
+    slices: dict[str, slices.Kept] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,17 +143,17 @@ def collect(
     if not wanted:
         return _not_in_files(files, run, models, compiled)
     after = Memory(models, {path: (looks[path], runs) for path, runs in files.items()})
-    for run_id, path in wanted.items():
-        known = before.samples.get(run_id)
-        if known is None or known[:2] != (path, looks[path]):
-            known = (path, looks[path], *_of_run(path, run_id, compiled))
+    for run_id, of_run in wanted.items():
+        known, seen = before.samples.get(run_id), [looks[path] for path in of_run]
+        if known is None or known[:2] != (of_run, seen):
+            known = (of_run, seen, *_of_run(of_run, run_id, compiled))
         after.samples[run_id] = known
     others = {r: p for r, p in _choose(files, "latest", None).items() if r not in wanted}
     after.slices.update(slices.of_others(others, files, before.slices, compiled))
     budgets = _of_budgets(after, compiled)
     return Collected(
-        runs=wanted,
-        latest=max(files[path][run_id] for run_id, path in wanted.items()),
+        runs={run_id: of_run[0] for run_id, of_run in wanted.items()},
+        latest=max(files[of_run[0]][run_id] for run_id, of_run in wanted.items()),
         samples=[s for run_id in wanted for s in after.samples[run_id][2]] + budgets,
         read=sorted(files),
         skipped=skipped,
@@ -161,8 +162,8 @@ def collect(
     )
 
 
-def _choose(files: dict[str, dict[str, float]], run: str, count: int | None) -> dict[str, str]:
-    """Return the wanted runs, the latest first, each with the file that knows most of it.
+def _choose(files: dict[str, dict[str, float]], run: str, count: int | None) -> dict[str, Paths]:
+    """Return the wanted runs, the latest first, each with its files, the latest of them first.
 
     Args:
         files: runs and their last times by file.
@@ -173,10 +174,10 @@ def _choose(files: dict[str, dict[str, float]], run: str, count: int | None) -> 
         ((latest, run_id, path) for path, runs in files.items() for run_id, latest in runs.items()),
         reverse=True,
     )
-    chosen: dict[str, str] = {}
+    chosen: dict[str, Paths] = {}
     for _latest, run_id, path in everything:
         if run in ("latest", run_id):
-            chosen.setdefault(run_id, path)
+            chosen[run_id] = (*chosen.get(run_id, ()), path)
     return dict(list(chosen.items())[: count if run == "latest" else 1])
 
 
@@ -202,9 +203,9 @@ def _not_in_files(
         ) from None
 
 
-def _of_run(path: str, run: str, compiled: Path) -> tuple[list[Sample], bytes]:
+def _of_run(paths: Paths, run: str, compiled: Path) -> tuple[list[Sample], bytes]:
     wanted = [results.SAMPLES_MODEL, results.SLICES_MODEL]
-    with direct.opened([path], run, compiled, wanted) as found:
+    with direct.opened(paths, run, compiled, wanted) as found:
         return _rows(found.connection, [run]), slices.of_run(found.connection, run)
 
 

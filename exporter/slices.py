@@ -22,8 +22,10 @@ from exporter.loader import CHUNK_FILES
 from exporter.raw_sql import literal
 from exporter.results import BUDGET_SAMPLES_MODEL, SLICES_MODEL
 
-#: The path of a run's file, the run's last time (Unix seconds), and its slices as Parquet.
-Kept = tuple[str, float, bytes]
+#: The files that have rows of one run.
+Paths = tuple[str, ...]
+#: The paths of a run's files, the run's last time (Unix seconds), and its slices as Parquet.
+Kept = tuple[Paths, float, bytes]
 
 
 def of_run(connection: duckdb.DuckDBPyConnection, run: str) -> bytes:
@@ -38,7 +40,7 @@ def of_run(connection: duckdb.DuckDBPyConnection, run: str) -> bytes:
 
 
 def of_others(
-    runs: Mapping[str, str],
+    runs: Mapping[str, Paths],
     files: Mapping[str, Mapping[str, float]],
     before: Mapping[str, Kept],
     compiled: Path,
@@ -48,7 +50,7 @@ def of_others(
     A run that went no further since it was read is not read again.
 
     Args:
-        runs: the path of each run's file.
+        runs: the paths of each run's files.
         files: runs by file, each with its last time, Unix seconds.
         before: what was returned the last time.
         compiled: the compiled models.
@@ -57,7 +59,8 @@ def of_others(
         TelemetryError: a file could not be read, or a model failed.
     """
     since = window_start(compiled, None)
-    last = {run: files[path][run] for run, path in runs.items() if files[path][run] >= since}
+    ends = {run: max(files[path][run] for path in paths) for run, paths in runs.items()}
+    last = {run: end for run, end in ends.items() if end >= since}
     found = {
         run: before[run]
         for run in last
@@ -67,11 +70,11 @@ def of_others(
     return found | {run: (runs[run], last[run], content) for run, content in read.items()}
 
 
-def of_runs(runs: Mapping[str, str], compiled: Path) -> dict[str, bytes]:
+def of_runs(runs: Mapping[str, Paths], compiled: Path) -> dict[str, bytes]:
     """Read the slices of runs straight from their files.
 
     Args:
-        runs: the path of each run's file.
+        runs: the paths of each run's files.
         compiled: the compiled models.
 
     Returns:
@@ -81,15 +84,17 @@ def of_runs(runs: Mapping[str, str], compiled: Path) -> dict[str, bytes]:
         TelemetryError: a file could not be read, or a model failed.
     """
     found: dict[str, bytes] = {}
-    paths = sorted(set(runs.values()))
-    for start in range(0, len(paths), CHUNK_FILES):
-        chunk = paths[start : start + CHUNK_FILES]
-        wanted = {run for run, path in runs.items() if path in chunk}
+    waiting = sorted(runs, key=runs.__getitem__)
+    while waiting:
+        wanted, chunk = set[str](), set[str]()
+        while waiting and (not wanted or len(chunk.union(runs[waiting[0]])) <= CHUNK_FILES):
+            wanted.add(waiting[0])
+            chunk.update(runs[waiting.pop(0)])
 
         def beside(first: Found, known: Sequence[Found], wanted: set[str] = wanted) -> list[Found]:
             return [o for o in known if o.run_id in wanted and o.run_id != first.run_id]
 
-        with direct.opened(chunk, min(wanted), compiled, [SLICES_MODEL], beside) as opened:
+        with direct.opened(sorted(chunk), min(wanted), compiled, [SLICES_MODEL], beside) as opened:
             found |= {run: of_run(opened.connection, run) for run in wanted}
     return found
 

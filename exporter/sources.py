@@ -310,7 +310,11 @@ def _families(
             if "id" in shape.columns:
                 there["id"] = shape.columns["id"]
             families.setdefault(read.family, {})[read.table] = replace(
-                shape, columns=there, kinds=read.kinds, where=filled(read.where, spelled)
+                shape,
+                columns=there,
+                kinds=read.kinds,
+                where=filled(read.where, spelled),
+                is_private=True,
             )
     return families
 

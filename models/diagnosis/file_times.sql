@@ -36,7 +36,8 @@ gaps as (
     select
         table_name,
         id,
-        lag(seconds) over (partition by table_name, run_id order by id) - seconds as step_back_s,
+        lag(seconds) over (partition by table_name, file_id, run_id order by id) - seconds
+            as step_back_s,
     from recorded_times
     where seconds is not null and table_name <> 'downloads'
 

@@ -9,6 +9,7 @@ with final as (
     select
         '{{ table }}' as table_name,
         run_id,
+        file_id,
         id,
         {{ unix_seconds('ts', 'ts_text') }} as seconds,
         coalesce(ts_text, ts::varchar, {{ misfit('ts') }}) as recorded,

@@ -1,23 +1,6 @@
 -- The openings of a host's worst hour, each divided among the failures that the host answered with
 -- since the opening before.
-with openings as (
-
-    select * from {{ ref('int_breaker_openings') }}
-
-),
-
-transitions as (
-
-    select
-        run_id,
-        transition_id,
-        ts,
-        coalesce(old_state, 'unknown') as old_state,
-    from {{ ref('stg_breaker_transitions') }}
-
-),
-
-hosts as (
+with hosts as (
 
     select
         run_id,
@@ -41,20 +24,17 @@ failures as (
 
 ),
 
+-- numbered, as ids are no key: two workers of a run give out the same ones
 timed as (
 
     select
-        openings.run_id,
-        openings.transition_id,
-        openings.host,
-        openings.openings_in_window,
-        transitions.old_state,
-        transitions.ts,
-    from openings
-    inner join transitions
-        on
-            openings.run_id = transitions.run_id
-            and openings.transition_id = transitions.transition_id
+        run_id,
+        host,
+        openings_in_window,
+        state_before as old_state,
+        ts,
+        row_number() over (order by run_id, host, ts, state_before, transition_id) as opening,
+    from {{ ref('int_breaker_openings') }}
 
 ),
 
@@ -73,7 +53,7 @@ counted_openings as (
 
     select
         timed.run_id,
-        timed.transition_id,
+        timed.opening,
         timed.host,
         timed.old_state,
     from timed
@@ -93,7 +73,7 @@ placed as (
         failures.run_id,
         failures.failure,
         failures.sample_weight,
-        timed.transition_id,
+        timed.opening,
     from failures
     asof inner join timed
         on
@@ -107,7 +87,7 @@ divided as (
 
     select
         counted_openings.run_id,
-        counted_openings.transition_id,
+        counted_openings.opening,
         counted_openings.host,
         counted_openings.old_state,
         coalesce(placed.failure, 'no failure recorded') as failure,
@@ -116,7 +96,7 @@ divided as (
     left join placed
         on
             counted_openings.run_id = placed.run_id
-            and counted_openings.transition_id = placed.transition_id
+            and counted_openings.opening = placed.opening
     group by all
 
 ),
@@ -128,7 +108,7 @@ shares as (
         host,
         old_state,
         failure,
-        weight / sum(weight) over (partition by run_id, transition_id) as openings,
+        weight / sum(weight) over (partition by opening) as openings,
     from divided
 
 ),

@@ -24,7 +24,9 @@ final as (
         transition_id,
         host_or_unknown as host,
         scope,
+        ts,
         occurred_at,
+        coalesce(old_state, 'unknown') as state_before,
         -- of the window that begins with this opening and is open at its far end
         count(*) over (
             partition by run_id, host_or_unknown

@@ -1,13 +1,15 @@
 {{ config(materialized='incremental') }}
 
+-- counted apart, as ids are no key: two workers of a run give out the same ones
 with transitions as (
 
     select
         run_id,
-        transition_id,
         coalesce(host, 'unknown') as host,
+        count(*) as breaker_transitions,
     from {{ ref('stg_breaker_transitions') }}
     {{ where_touched() }}
+    group by all
 
 ),
 
@@ -15,10 +17,12 @@ openings as (
 
     select
         run_id,
-        transition_id,
-        openings_in_window,
+        host,
+        count(*) as breaker_opens,
+        max(openings_in_window) as breaker_opens_per_hour,
     from {{ ref('int_breaker_openings') }}
     {{ where_touched() }}
+    group by all
 
 ),
 
@@ -28,14 +32,14 @@ final as (
         transitions.run_id,
         case when grouping(transitions.host) = 0 then 'host' else 'run' end as grain,
         transitions.host,
-        count(*) as breaker_transitions,
-        count(openings.transition_id) as breaker_opens,
-        coalesce(max(openings.openings_in_window), 0) as breaker_opens_per_hour,
+        sum(transitions.breaker_transitions)::bigint as breaker_transitions,
+        coalesce(sum(openings.breaker_opens), 0)::bigint as breaker_opens,
+        coalesce(max(openings.breaker_opens_per_hour), 0) as breaker_opens_per_hour,
     from transitions
     left join openings
         on
             transitions.run_id = openings.run_id
-            and transitions.transition_id = openings.transition_id
+            and transitions.host = openings.host
     group by grouping sets ((transitions.run_id), (transitions.run_id, transitions.host))
 
 )
