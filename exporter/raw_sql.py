@@ -140,16 +140,18 @@ def careful_sql(
 def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Collection[str]) -> str:
     """Return a select of a few raw columns, the others NULL, at a third of careful's cost.
 
-    Values come as they are, so that text that is not UTF-8 ends the read, and blobs are lost; what
+    Values come as they are, so that a text or time that is a blob, or not UTF-8, ends the read; what
     else did not fit is kept where ``misfits`` is wanted. For answers that are thrown away after
     they are shown.
     """
     outer, sent = [], []
     for column, kind, names in _read_columns(table, shape, wanted):
+        # a blob in a column of numbers is kept as what does not fit; any other ends the read
+        kept = "'x' || char(39) || hex({}) || char(39)"
+        blob = kept if kind in _NUMBERS and kind != "time" else "cast(x'ff' as text)"
         sent += [
-            f"case typeof({name}) when 'real' "
-            f"then nullif(nullif(printf('%!.17g', {name}), 'Inf'), '-Inf') "
-            f"when 'blob' then null else {name} end as t_{alias_}"
+            f"case typeof({name}) when 'real' then printf('%!.17g', {name}) "
+            f"when 'blob' then {blob.format(name)} else {name} end as t_{alias_}"
             for alias_, name in names
         ]
         outer.append((column, kind, [f"t_{alias_}" for alias_, _ in names]))
