@@ -140,9 +140,9 @@ def careful_sql(
 def lean_sql(table: str, shape: TableShape, alias: str, where: str, wanted: Collection[str]) -> str:
     """Return a select of a few raw columns, the others NULL, at a third of careful's cost.
 
-    Values come as they are, so that a text or time that is a blob, or not UTF-8, ends the read; what
-    else did not fit is kept where ``misfits`` is wanted. For answers that are thrown away after
-    they are shown.
+    Values come as they are, so that a text or time that is a blob, or not UTF-8, ends the read.
+    What else did not fit is kept where ``misfits`` is wanted. For answers that are thrown away
+    after they are shown.
     """
     outer, sent = [], []
     for column, kind, names in _read_columns(table, shape, wanted):

@@ -849,7 +849,7 @@ wanted as (
         case of_half_done.missing
             when 'file' then 'Crawl the artifacts again whose file was not stored'
             else
-                'Delete the files without a checksum, which may be cut off, and crawl their '
+                'Move aside the files without a checksum, which may be cut off, and crawl their '
                 || 'artifacts again'
         end as remedy,
         null as setting,
