@@ -128,14 +128,17 @@ class Marks:
                 "select file_id, table_name, block, digest from lake.meta.blocks"
             ).fetchall():
                 self._blocks.setdefault((file_id, table), {})[block] = digest
-        columns = ", ".join(["file_id", "path", *CAPABILITIES])
-        rows = cursor.execute(f"select {columns} from lake.raw.source_files").fetchall()
-        self._paths: dict[str, str] = {file_id: path for file_id, path, *_ in rows}
+        known = cursor.execute("from lake.raw.source_files")
+        names = [column[0] for column in known.description or ()]
+        rows = [dict(zip(names, row, strict=True)) for row in known.fetchall()]
+        self._paths: dict[str, str] = {row["file_id"]: row["path"] for row in rows}
+        # what an earlier release published has no families
+        self._families = {row["file_id"]: row.get("family") or 0 for row in rows}
         self._at: dict[str, list[str]] = {}
         for file_id, path in self._paths.items():
             self._at.setdefault(path, []).append(file_id)
         self._capabilities = {
-            file_id: dict(zip(CAPABILITIES, flags, strict=True)) for file_id, _, *flags in rows
+            row["file_id"]: {name: row.get(name) for name in CAPABILITIES} for row in rows
         }
         self._gone: list[str] | None = None
 
@@ -148,7 +151,7 @@ class Marks:
         rows: what a file cannot say must not change what was loaded from its predecessor.
         """
         for file_id in self._at.get(source.path, ()):  # also one that was moved here before
-            if self._is_same(source, file_id):
+            if self._families[file_id] == source.family and self._is_same(source, file_id):
                 return replace(source, file_id=file_id)
         if source.file_id in self._paths:
             number, file_id = 0, source.file_id
@@ -164,7 +167,8 @@ class Marks:
             ]
         for file_id in self._gone:
             tables = [t for t in source.tables if (file_id, t) in self._marks]
-            if tables and all(self._continues(source, t, file_id) for t in tables):
+            is_like = tables and self._families[file_id] == source.family
+            if is_like and all(self._continues(source, t, file_id) for t in tables):
                 self._paths[file_id] = source.path
                 self._gone.remove(file_id)
                 return replace(source, file_id=file_id)

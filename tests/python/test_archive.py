@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 
-from exporter import direct, results
+from exporter import direct, results, warehouse
 from exporter.archive_file import File
 from exporter.archive_move import Wishes, move
 from exporter.archive_plan import limit_of
 from exporter.compiled import Models
 from exporter.errors import UsageError
+from exporter.loader import load
 from exporter.raw_schema import TABLES, UPSERTED
 from recorder import TelemetryWriter
 
@@ -36,7 +38,6 @@ from .support.runs import START, Tool, counts, record
 from .support.web import ask
 from .test_backup import holding, in_child, refused
 from .test_faults import small_disk
-from .test_models import loaded
 
 DAY = 86_400.0
 NOTHING = {"http_events": 0, "rate_events": 0, "breaker_transitions": 0, "fallback_attempts": 0,
@@ -614,6 +615,21 @@ def test_the_later_of_two_ends_counts(tool: Tool, tmp_path: Path) -> None:
     assert result["left"] == [
         {"run_id": "timeless", "reason": "none of its rows has a usable time"}
     ]
+
+
+@contextmanager
+def loaded(compiled: Path, *paths: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Load files and build the marts over them, in memory."""
+    connection = warehouse.connect(("sqlite_scanner",))
+    connection.execute("attach ':memory:' as lake")
+    warehouse.ensure_schema(connection)
+    load(connection, [str(path) for path in paths], lambda message: None)
+    marts = ("run_slis", "host_slis", "role_slis", "resolver_slis", "day_slis", "run_verdicts")
+    Models(compiled.read_text()).build(connection, [*marts, "slo_verdicts", "rejected_rows"])
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def raw_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:

@@ -266,6 +266,9 @@ def test_jsonl_given_as_a_database(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "manifest.jsonl", "r", 4)
     for name in ("manifest.jsonl", "manifest.jsonl.0001", "renamed.sqlite3"):
         (tmp_path / name).write_bytes((tmp_path / "manifest.jsonl").read_bytes())
-        assert refusal(str(tmp_path / name)) == (
-            "JSONL: load it with docstokg-telemetry load-jsonl FILE --db telemetry.sqlite3"
+        found = refusal(str(tmp_path / name))
+        assert found is not None
+        assert (found.what, found.remedy) == (
+            "JSONL",
+            "load it with docstokg-telemetry load-jsonl FILE --db telemetry.sqlite3",
         )

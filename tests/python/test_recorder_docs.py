@@ -113,6 +113,6 @@ def test_every_variable_is_explained() -> None:
         for name, value in vars(settings).items()
         if name.endswith("_VARIABLE") and isinstance(value, str)
     }
-    assert len(names) == 10
+    assert len(names) == 11
     for name in names:
         assert f"| `{name}` |" in TEXT
