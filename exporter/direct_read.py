@@ -323,7 +323,8 @@ def _selects(
             yield f"select * from ({typed_sql(table, shape, alias, columns)}) where {of_run}"
         where = f"{shape.columns['run_id'][0]} = {literal(run_id)} collate binary"
         where += f" and {shape.id_name} between {part.low:d} and {part.high:d}"
-        yield lean_sql(table, shape, alias, where, columns)
+        if "misfits" not in columns:  # the quick reader does not keep all that does not fit
+            yield lean_sql(table, shape, alias, where, columns)
         yield careful_sql(table, shape, alias, where)
         return
     yield f"select * from ({careful_sql(table, shape, alias)}) where {of_run}"
