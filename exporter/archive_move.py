@@ -319,8 +319,8 @@ def _reason(run: PlannedRun, told: dict[str, Any]) -> str | None:
     rows: dict[str, int] = told["rows"]
     if not any(rows.values()):
         return (
-            "its run_id is not stored as this text (a number, a URL, not UTF-8, or with a NUL), "
-            "or its rows are in a view"
+            "none of its rows can be deleted: its run_id is not stored as this text (a number, a "
+            "URL, not UTF-8, or with a NUL), or they are in a view"
         )
     if any(count > run.rows.get(table, 0) for table, count in rows.items()):
         return "it is still written to"

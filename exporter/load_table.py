@@ -67,7 +67,8 @@ def merge_small(
         cursor.execute(f"create temp table new_{table} as {' union all by name '.join(selects)}")
     except ENGINE_ERRORS as error:
         raise SourceFailed(plans[0].source, table, typed=False, error=error) from error
-    changed, appended = merge(cursor, table, any(plan.rereads for plan in plans))
+    rereads = any(plan.rereads for plan in plans) or _may_be_archived(cursor, table)
+    changed, appended = merge(cursor, table, rereads)
     cursor.execute(f"drop table new_{table}")
     return appended, changed
 
@@ -213,6 +214,14 @@ def _delete_changed(cursor: duckdb.DuckDBPyConnection, table: str, near: str) ->
         f"and not exists (select 1 from new_{table} as new where {named} "
         f"and {_everything(table, 'new')} = {_everything(table, 'old')})",
     )
+
+
+def _may_be_archived(cursor: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Tell whether the lake may hold an archive's state of rows that a file still changes."""
+    if table in APPEND_ONLY:
+        return False
+    kept = f"from lake.raw.{table} as old where {_is_archived('old')} limit 1"
+    return bool(cursor.execute(kept).fetchall())
 
 
 def _is_archived(alias: str) -> str:

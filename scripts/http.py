@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 from hishel import SqliteStorage
 from hishel.httpx import CacheTransport
-from pyrate_limiter import Duration, Rate
+from pyrate_limiter import Rate
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from recorder import Recorder
@@ -21,8 +21,9 @@ from recorder.integrations.pyrate import RecordedLimiter
 from recorder.integrations.stores import open_limiter
 from recorder.settings import breaker_store
 
-#: Requests a second that the crawler allows itself at one host.
-REQUESTS_PER_SECOND = 80
+#: Requests that the crawler allows itself at one host in a window of so many milliseconds: more
+#: requests than it has workers, so that none waits longer than one window.
+REQUESTS, WINDOW_MS = 16, 200
 _FAIL_MAX, _RESET_S = 8, 1.0
 
 
@@ -63,7 +64,7 @@ class Web:
     """
 
     def __init__(self, port: int, cache: Path, recorder: Recorder) -> None:
-        rates = [Rate(REQUESTS_PER_SECOND, Duration.SECOND)]
+        rates = [Rate(REQUESTS, WINDOW_MS)]
         self._limiter = RecordedLimiter(open_limiter(rates), recorder)
         self._breakers = Breakers(
             recorder, fail_max=_FAIL_MAX, reset_timeout_s=_RESET_S, store=breaker_store()

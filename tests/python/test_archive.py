@@ -184,10 +184,9 @@ def test_names_that_mean_something_elsewhere(tool: Tool, tmp_path: Path) -> None
     result = moved(tool, db, out, code=1)["files"][0]
     assert sorted(run["run_id"] for run in result["archived"]) == sorted([*runs, "7"])
     assert result["rows_without_run"] == 1
-    assert {left["reason"] for left in result["left"]} == {
-        "its run_id is not stored as this text (a number, a URL, not UTF-8, or with a NUL)"
-    }
-    assert len(result["left"]) == 2
+    reasons = [left["reason"] for left in result["left"]]
+    assert len(reasons) == 2
+    assert all("not stored as this text (a number, a URL" in reason for reason in reasons)
     assert counts(db) == NOTHING | {"http_events": 3}
     assert [slis(tool, run, out) for run in ("../up", "Run")] == before
     script(db, "delete from http_events")
