@@ -67,7 +67,7 @@ def merge_small(
         cursor.execute(f"create temp table new_{table} as {' union all by name '.join(selects)}")
     except ENGINE_ERRORS as error:
         raise SourceFailed(plans[0].source, table, typed=False, error=error) from error
-    rereads = any(plan.rereads for plan in plans) or _may_be_archived(cursor, table)
+    rereads = table not in APPEND_ONLY or any(plan.rereads for plan in plans)
     changed, appended = merge(cursor, table, rereads)
     cursor.execute(f"drop table new_{table}")
     return appended, changed
@@ -84,6 +84,8 @@ def merge(cursor: duckdb.DuckDBPyConnection, table: str, rereads: bool) -> tuple
     near = _near(cursor, table)
     if near is None:
         return 0, 0
+    if table == "downloads":
+        _find_workers(cursor, near)
     changed = _delete_changed(cursor, table, near) if rereads else 0
     return changed, _append_unknown(cursor, table, near) - changed
 
@@ -136,11 +138,9 @@ def _where(plan: Plan) -> str:
 
 def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str, near: str) -> int:
     """Append the rows of temp table new_<table> that the lake does not have."""
-    if table == "downloads":
-        _find_workers(cursor, near)
-    # The same row may come from a file and its copy in one load: keep the one whose file goes
-    # first. Rows that nothing tells apart may also lie in one file: keep as many as it has.
-    order = f"({_is_archived('other')}, other.file_id) < ({_is_archived('new')}, new.file_id)"
+    # The same row may come from a file and its copy in one load: keep the one that says more.
+    # Rows that nothing tells apart may also lie in one file: keep as many as it has.
+    order = f"{_rank(table, 'other')} < {_rank(table, 'new')}"
     same = ", ".join(f"new.{c}" for c in ("run_id", *_names(table), "file_id"))
     return _count(
         cursor,
@@ -192,36 +192,32 @@ def _delete_changed(cursor: duckdb.DuckDBPyConnection, table: str, near: str) ->
     """Delete the rows of the lake of which their file now says something else.
 
     What an archive holds is the last that its file said of it, unless the file still says more.
+    A copy of the file replaces a download only by a later state of it.
     """
     named = " and ".join(
         f"new.{c} is not distinct from old.{c}" for c in ("run_id", *_names(table))
     )
-    mutable = table not in APPEND_ONLY
-    owned = "new.file_id = old.file_id"
-    if mutable:
+    speaks = "new.file_id = old.file_id"
+    if table not in APPEND_ONLY:
         live = named.replace("new.", "live.").replace("old.", "new.")
-        owned = (
-            f"({owned} or {_is_archived('new')} <> {_is_archived('old')}) "
+        speaks = (
+            f"({speaks} or {_is_archived('new')} <> {_is_archived('old')}) "
             f"and not ({_is_archived('new')} and exists (select 1 from new_{table} as live "
             f"where {live} and not {_is_archived('live')}))"
         )
+    replaces = f"({speaks})"
+    if table == "downloads":
+        more = f"{_rank(table, 'new')} < {_rank(table, 'old')}"
+        replaces += f" or {_is_copy('new', 'old')} and not {_is_archived('new')} and {more}"
     return _count(
         cursor,
         f"delete from lake.raw.{table} as old where {near.replace('known.', 'old.')} "
         "and old.run_id is not null and old.defect is null "
         f"and exists (select 1 from new_{table} as new where {named} and new.defect is null "
-        f"and {owned} and {_everything(table, 'new')} <> {_everything(table, 'old')}) "
-        f"and not exists (select 1 from new_{table} as new where {named} "
+        f"and ({replaces}) and {_everything(table, 'new')} <> {_everything(table, 'old')}) "
+        f"and not exists (select 1 from new_{table} as new where {named} and ({speaks}) "
         f"and {_everything(table, 'new')} = {_everything(table, 'old')})",
     )
-
-
-def _may_be_archived(cursor: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Tell whether the lake may hold an archive's state of rows that a file still changes."""
-    if table in APPEND_ONLY:
-        return False
-    kept = f"from lake.raw.{table} as old where {_is_archived('old')} limit 1"
-    return bool(cursor.execute(kept).fetchall())
 
 
 def _is_archived(alias: str) -> str:
@@ -285,13 +281,24 @@ def _same(table: str, other: str) -> str:
         return f"{same} and ({content} or {copied})"
     if table != "downloads":
         return f"{same} and {content}"
+    return f"{same} and ({content} or {_is_copy('new', other)})"
+
+
+def _is_copy(new: str, other: str) -> str:
+    """Return a condition that a download of the same run and id is told by a copy of the file."""
     return (
-        f"{same} and ({content} or new.run_id is not null and {other}.file_id <> new.file_id "
-        f"and {other}.artifact_id is not distinct from new.artifact_id "
-        f"and {other}.work_id is not distinct from new.work_id "
-        f"and not exists (select 1 from workers where workers.run_id = new.run_id "
-        f"and workers.one_file = {other}.file_id and workers.other_file = new.file_id))"
+        f"{new}.run_id is not null and {other}.file_id <> {new}.file_id "
+        f"and {other}.artifact_id is not distinct from {new}.artifact_id "
+        f"and {other}.work_id is not distinct from {new}.work_id "
+        f"and not exists (select 1 from workers where workers.run_id = {new}.run_id "
+        f"and workers.one_file = {other}.file_id and workers.other_file = {new}.file_id)"
     )
+
+
+def _rank(table: str, alias: str) -> str:
+    """Return what orders the states of a row in a file and its copies: the least says most."""
+    state = f"{alias}.sha256 is null, -coalesce({alias}.ts, 0), " if table == "downloads" else ""
+    return f"({_is_archived(alias)}, {state}{alias}.file_id)"
 
 
 def _content(table: str, alias: str) -> str:

@@ -241,6 +241,33 @@ def test_large_files_of_two_workers_and_a_copy(
     test_files_of_two_workers_and_a_copy(compiled, lake, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["a-copy", "z-copy"])
+@pytest.mark.parametrize("loads", ["once", "copy first", "original first", "before and after"])
+def test_a_copy_of_an_earlier_state(
+    compiled: Path, lake: Lake, tmp_path: Path, name: str, loads: str
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    path, copy = folder / "t.sqlite3", folder / f"{name}.sqlite3"
+    with changing(path) as connection:
+        connection.execute(f"create table downloads ({ID}, {DOWNLOADS})")
+        downloads(connection, "r", [f"a{n}" for n in range(20)], 5)
+    shutil.copy(path, copy)
+    if loads == "before and after":
+        assert lake.load(folder) == (20, 0)
+    with changing(path) as connection:
+        connection.execute("update downloads set sha256 = 'ab', final_path = '/p' where id <= 15")
+        connection.execute("update downloads set ts = ts + 9, final_path = '/q' where id = 1")
+    if loads in ("copy first", "original first"):
+        lake.load(copy if loads == "copy first" else path)
+    lake.load(folder)
+    assert lake.load(folder) == (0, 0)
+    assert lake.count("downloads") == 20
+    assert assert_same(compiled, lake, folder, "r")["yield_pct"] == 75
+    kept = lake.connection.execute("select ts from lake.raw.downloads where id = 1").fetchall()
+    assert kept == [(T + 9,)]
+
+
 def test_rows_updated_after_the_run_has_ended(compiled: Path, lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "t.sqlite3"
     with changing(path) as connection:
