@@ -36,7 +36,7 @@ from exporter.results import (
 from exporter.warehouse_schema import source_file_columns
 
 #: Goes up when the layout of the compiled models' file changes: older files are left alone.
-_FORMAT = 9
+_FORMAT = 10
 #: The models that answers are read from.
 _ANSWERS: Final = tuple(
     dict.fromkeys(
@@ -116,7 +116,7 @@ def _with_columns(text: str) -> str:
     connection = duckdb.connect(":memory:")
     try:
         prepare(connection)
-        # the relations are empty: without this the planner would leave most of them out
+        # the relations are all but empty: otherwise the planner would leave most of them out
         connection.execute("set disabled_optimizers = 'statistics_propagation,join_order'")
         for table in TABLES:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
@@ -124,41 +124,65 @@ def _with_columns(text: str) -> str:
             connection.execute(f"insert into lake.raw.{table} (id) values (1)")
         checks = [test for test in content["tests"] if test["when_compiled"]]
         tested = {name for check in checks for name in check["depends_on"]}
-        Models(text).build(connection, [*_ANSWERS, *tested], only_views=True)
+        Models(text).build(connection, [*_ANSWERS, *tested], all_stored=True)
         for check in checks:
             if broken := connection.execute(check["sql"]).fetchone():
                 raise ModelError(broken[0])
-        content["columns"] = {}
-        for model in _ANSWERS:
-            used: dict[str, set[str]] = {table: set() for table in TABLES}
-            selected = "count(*)" if model == "rejected_rows" else "*"
-            relation = f"lake.{_schema_of(content, model)}.{model}"
-            plan = connection.execute(
-                f"explain (format json) select {selected} from {relation}"
-            ).fetchall()
-            _collect(json.loads(plan[0][1]), used)
-            content["columns"][model] = {table: sorted(found) for table, found in used.items()}
+        lineage = _Lineage(connection, Models(text))
+        content["columns"] = {answer: lineage.raw_columns(answer) for answer in _ANSWERS}
     finally:
         connection.close()
     return json.dumps(content)
 
 
-def _schema_of(content: dict[str, Any], model: str) -> str:
-    """Return the schema of a compiled model."""
-    return next(str(m["schema"]) for m in content["models"] if m["name"] == model)
+class _Lineage:
+    """Which columns of the raw relations an answer reads, model by model, as DuckDB plans each."""
 
+    def __init__(self, connection: duckdb.DuckDBPyConnection, models: Models) -> None:
+        self._connection, self._models = connection, models
+        self._read: dict[tuple[str, frozenset[str]], dict[str, set[str]]] = {}
+        self._names: dict[str, list[str]] = {}
+        for relation, column in connection.execute(
+            "select schema_name || '.' || table_name, column_name from duckdb_columns() "
+            "where database_name = 'lake'"
+        ).fetchall():
+            self._names.setdefault(relation, []).append(column)
 
-def _collect(plan: Any, used: dict[str, set[str]]) -> None:
-    """Gather the columns that a plan's scans of raw relations read, filters included."""
-    for node in plan:
-        info = node.get("extra_info", {})
-        name = str(info.get("Table", "")).rsplit(".", 1)[-1]
-        if name in used and ".raw." in str(info.get("Table", "")):
-            for key in ("Projections", "Filters"):
-                told = info.get(key, [])
-                text = " ".join(told) if isinstance(told, list) else str(told)
-                used[name] |= {c for c in raw_columns(name) if re.search(rf"\b{c}\b", text)}
-        _collect(node.get("children", []), used)
+    def raw_columns(self, answer: str) -> dict[str, list[str]]:
+        """Return the columns that an answer reads of each raw relation."""
+        whole = [] if answer == "rejected_rows" else self._names[self._models.relation(answer)]
+        wanted = {self._models.relation(answer): set(whole)}
+        for name in reversed(self._models.order([answer])):
+            relation = self._models.relation(name)
+            if name in self._models.models and relation in wanted:
+                columns = frozenset(wanted[relation])
+                if (name, columns) not in self._read:
+                    self._read[name, columns] = self._plan(name, columns)
+                for parent, read in self._read[name, columns].items():
+                    wanted.setdefault(parent, set()).update(read)
+        return {table: sorted(wanted.get(f"raw.{table}", ())) for table in TABLES}
+
+    def _plan(self, name: str, columns: frozenset[str]) -> dict[str, set[str]]:
+        selected = ", ".join(sorted(columns)) or "count(*)"
+        plan = self._connection.execute(
+            f"explain (format json) select {selected} from ({self._models.models[name]['sql']})"
+        ).fetchall()
+        found: dict[str, set[str]] = {}
+        self._collect(json.loads(plan[0][1]), found)
+        return found
+
+    def _collect(self, plan: Any, found: dict[str, set[str]]) -> None:
+        """Gather the columns that a plan's scans read, filters included."""
+        for node in plan:
+            info = node.get("extra_info", {})
+            relation = str(info.get("Table", "")).removeprefix("lake.")
+            if relation in self._names:
+                read = found.setdefault(relation, set())
+                for key in ("Projections", "Filters"):
+                    told = info.get(key, [])
+                    text = " ".join(told) if isinstance(told, list) else str(told)
+                    read |= {c for c in self._names[relation] if re.search(rf"\b{c}\b", text)}
+            self._collect(node.get("children", []), found)
 
 
 class Models:
@@ -189,7 +213,7 @@ class Models:
         self,
         connection: duckdb.DuckDBPyConnection,
         wanted: Iterable[str],
-        only_views: bool = False,
+        all_stored: bool = False,
         underway: Iterable[tuple[str, Future[None]]] = (),
         given: Iterable[str] = (),
     ) -> None:
@@ -198,13 +222,13 @@ class Models:
         Args:
             connection: has the raw relations.
             wanted: names of models; those that were built before are left alone.
-            only_views: make no tables, so that the planner sees down to the raw relations.
+            all_stored: make tables only, no view.
             underway: raw relations that are still being filled, each with the future that ends
                 when a piece of it is in; what selects from one waits for it.
             given: names of models that the connection has already.
         """
         self._built.update(given)
-        order = [name for name in self._order(wanted) if name not in self._built]
+        order = [name for name in self.order(wanted) if name not in self._built]
         schemas = {(self.seeds.get(name) or self.models[name])["schema"] for name in order}
         for schema in sorted(schemas):
             connection.execute(f"create schema if not exists lake.{schema}")
@@ -215,11 +239,15 @@ class Models:
                 for name in [n for n in order if waiting.isdisjoint(self._needs(n))]:
                     cursor = connection.cursor()
                     warehouse.configure_cursor(cursor)
-                    running[pool.submit(self._make, name, cursor, only_views)] = name
+                    running[pool.submit(self._make, name, cursor, all_stored)] = name
                     order.remove(name)
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     future.result()
                     self._built.add(running.pop(future))
+
+    def relation(self, name: str) -> str:
+        """Return the schema and name of a model or seed."""
+        return f"{(self.seeds.get(name) or self.models[name])['schema']}.{name}"
 
     def _parents(self, name: str) -> list[str]:
         """Return what a relation selects from: models, seeds and raw relations."""
@@ -242,7 +270,7 @@ class Models:
         parents = set(self._parents(name))
         return parents.union(*(self._below(parent) for parent in parents))
 
-    def _order(self, wanted: Iterable[str]) -> list[str]:
+    def order(self, wanted: Iterable[str]) -> list[str]:
         """Return the wanted models and all they select from, each after what it selects from."""
         order: dict[str, None] = {}
 
@@ -257,14 +285,13 @@ class Models:
             visit(name)
         return list(order)
 
-    def _make(self, name: str, cursor: duckdb.DuckDBPyConnection, only_views: bool) -> None:
+    def _make(self, name: str, cursor: duckdb.DuckDBPyConnection, all_stored: bool) -> None:
         if seed := self.seeds.get(name):
             self._seed(cursor, seed)
             return
         model = self.models[name]
-        kind = "table" if model["stored"] and not only_views else "view"
-        relation = f"lake.{model['schema']}.{model['name']}"
-        cursor.execute(f"create or replace {kind} {relation} as {model['sql']}")
+        kind = "table" if model["stored"] or all_stored else "view"
+        cursor.execute(f"create or replace {kind} lake.{self.relation(name)} as {model['sql']}")
 
     @staticmethod
     def _seed(connection: duckdb.DuckDBPyConnection, seed: dict[str, Any]) -> None:

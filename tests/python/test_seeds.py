@@ -24,7 +24,7 @@ def check(compiled: Path) -> tuple[duckdb.DuckDBPyConnection, str]:
     for table in TABLES:
         columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
         connection.execute(f"create table lake.raw.{table} ({columns})")
-    Models(text).build(connection, check["depends_on"], only_views=True)
+    Models(text).build(connection, check["depends_on"], all_stored=True)
     return connection, check["sql"]
 
 
