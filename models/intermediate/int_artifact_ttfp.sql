@@ -11,9 +11,9 @@ timed as (
         run_id,
         artifact_key,
         min(ts) as first_attempt_ts,
-        first(elapsed_ms order by ts, attempt_id) as first_attempt_elapsed_ms,
+        first(elapsed_ms order by ts, attempt_id, file_id) as first_attempt_elapsed_ms,
         min(ts) filter (outcome = 'success') as first_success_ts,
-        first(coalesce(resolver, 'unknown') order by ts, attempt_id)
+        first(coalesce(resolver, 'unknown') order by ts, attempt_id, file_id)
         filter (outcome = 'success') as resolver,
         count(*) as attempts,
     from attempts

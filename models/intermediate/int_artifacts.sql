@@ -31,8 +31,8 @@ artifacts as (
         min(occurred_at) as first_download_at,
         -- the resolver that delivered; for a failed artifact the last one that was tried
         coalesce(
-            first(resolver_or_unknown order by download_id) filter (is_success),
-            last(resolver_or_unknown order by download_id)
+            first(resolver_or_unknown order by download_id, file_id) filter (is_success),
+            last(resolver_or_unknown order by download_id, file_id)
         ) as resolver,
         sum(content_length) as bytes,
         sum(saved_bytes) as saved_bytes,

@@ -15,7 +15,7 @@ followed as (
         *,
         min(case when new_state <> 'open' then occurred_at end) over (
             partition by run_id, host_or_unknown, scope_or_unknown
-            order by ts, transition_id
+            order by ts, transition_id, file_id
             rows between 1 following and unbounded following
         ) as left_open_at,
     from transitions

@@ -87,7 +87,7 @@ steps as (
     where attempts.ts <= firsts.first_success_ts
     window attempts_of_artifact as (
         partition by attempts.run_id, attempts.artifact_key
-        order by attempts.ts, attempts.attempt_id
+        order by attempts.ts, attempts.attempt_id, attempts.file_id
     )
 
 ),

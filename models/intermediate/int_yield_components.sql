@@ -19,6 +19,7 @@ attempts as (
         status,
         ts,
         attempt_id,
+        file_id,
     from {{ ref('stg_fallback_attempts') }}
     where artifact_id is not null
 
@@ -38,7 +39,8 @@ decisive as (
                 artifacts.is_success and attempts.resolver = artifacts.resolver desc,
                 artifacts.is_success and attempts.outcome = 'success' desc,
                 attempts.ts desc,
-                attempts.attempt_id desc
+                attempts.attempt_id desc,
+                attempts.file_id desc
         ) as attempt,
     from artifacts
     left join attempts
@@ -72,6 +74,7 @@ asked as (
         false as has_delivered,
         attempts.ts,
         attempts.attempt_id,
+        attempts.file_id,
         attempts.resolver,
         attempts.tier,
         attempts.host,
@@ -87,6 +90,7 @@ asked as (
         is_success as has_delivered,
         'infinity'::double as ts,
         null as attempt_id,
+        null as file_id,
         resolver,
         tier,
         host,
@@ -104,7 +108,7 @@ by_dimension as (
         segment,
         first_value(segment) over (
             partition by run_id, artifact_key, dimension
-            order by ts, attempt_id
+            order by ts, attempt_id, file_id
         ) as route,
     from asked
     unpivot (segment for dimension in (resolver, tier, host))

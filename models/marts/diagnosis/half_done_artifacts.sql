@@ -27,6 +27,7 @@ attempts as (
         host,
         ts,
         attempt_id,
+        file_id,
     from {{ ref('stg_fallback_attempts') }}
     {{ where_touched() }}
 
@@ -39,11 +40,12 @@ half_done as (
         run_id,
         artifact_key,
         last(
-            coalesce(artifact_id, work_id, replace(artifact_key, ':', ' ')) order by download_id
+            coalesce(artifact_id, work_id, replace(artifact_key, ':', ' '))
+            order by download_id, file_id
         ) as artifact,
-        last(if(has_sha256, 'file', 'checksum') order by download_id) as missing,
-        last(dedupe_action order by download_id) as dedupe_action,
-        last(occurred_at order by download_id) as occurred_at,
+        last(if(has_sha256, 'file', 'checksum') order by download_id, file_id) as missing,
+        last(dedupe_action order by download_id, file_id) as dedupe_action,
+        last(occurred_at order by download_id, file_id) as occurred_at,
     from downloads
     where is_half_done
     group by run_id, artifact_key
@@ -68,7 +70,7 @@ hosts as (
     select
         named.run_id,
         named.artifact_key,
-        last(attempts.host order by attempts.ts, attempts.attempt_id) as host,
+        last(attempts.host order by attempts.ts, attempts.attempt_id, attempts.file_id) as host,
     from named
     inner join attempts
         on

@@ -18,7 +18,9 @@ placed as (
         if(
             artifact_key is null,
             null,
-            row_number() over (partition by run_id, artifact_key order by ts, attempt_id)
+            row_number() over (
+                partition by run_id, artifact_key order by ts, attempt_id, file_id
+            )
         ) as place,
     from attempts
 
