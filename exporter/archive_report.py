@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from exporter.archive_move import FileResult, Wishes, as_json
 from exporter.errors import printable
+from exporter.findings import plural
 from exporter.render import print_json, print_table
-from exporter.storage_report import counted
 
 
 def print_result(results: list[FileResult], wishes: Wishes, output_format: str) -> None:
@@ -29,7 +29,7 @@ def print_result(results: list[FileResult], wishes: Wishes, output_format: str) 
 def _line(result: FileResult, wishes: Wishes) -> str:
     runs, rows = len(result.archived), sum(run.rows for run in result.archived)
     size = sum(run.bytes for run in result.archived)
-    went = f"{counted(runs, 'run')}, {rows:,} rows"
+    went = f"{plural(runs, 'run')}, {plural(rows, 'row')}"
     if wishes.dry_run:
         parts = [f"would archive {went}, about {size:,} bytes"]
     else:
@@ -41,7 +41,10 @@ def _line(result: FileResult, wishes: Wishes) -> str:
         ended = wishes.limit.strftime("%Y-%m-%d %H:%M UTC")
         parts.append(f"{result.recent_runs:,} newer than {ended} stay")
     if result.rows_without_run:
-        parts.append(f"{result.rows_without_run:,} rows without a run_id stay")
+        parts.append(
+            f"{plural(result.rows_without_run, 'row')} without a run_id"
+            f" {'stays' if result.rows_without_run == 1 else 'stay'}"
+        )
     if result.left:
         parts.append(f"{len(result.left):,} left")
     return f"{printable(result.path)}: {'; '.join(parts)}"

@@ -17,6 +17,7 @@ from exporter import __version__, archived
 from exporter.archived import EXTRA, MANIFEST, ArchiveDamaged, ArchivedRun, Stored
 from exporter.backup_store import sync_folder
 from exporter.errors import SourceError, TelemetryError, one_line
+from exporter.findings import plural
 from exporter.raw_schema import APPEND_ONLY, CAPABILITIES, TABLES, UPSERTED, raw_columns
 from exporter.raw_sql import (
     ENGINE_ERRORS,
@@ -190,7 +191,9 @@ class Writer:
         else:
             raise SourceError(f"cannot read {table} of the copy: {reason_of(last)}")
         if sums[0] != rows:
-            raise SourceError(f"read {sums[0]:,} rows of {table} where {rows:,} were copied")
+            raise SourceError(
+                f"read {plural(sums[0], 'row')} of {table} where {rows:,} were copied"
+            )
         return select, sums
 
     def _selects(self, table: str, fresh: Source) -> Iterator[str]:
@@ -256,8 +259,8 @@ class Writer:
         found = self._sums(table, f"select * {back}")
         if found != sums:
             raise TelemetryError(
-                f"{file.name} holds {found[0]:,} rows where {rows:,} were written, or other ones: "
-                "nothing was deleted; run it again"
+                f"{file.name} holds {plural(found[0], 'row')} where {rows:,} were written, "
+                "or other ones: nothing was deleted; run it again"
             )
         with file.open("rb") as opened:
             os.fsync(opened.fileno())
@@ -315,7 +318,7 @@ class Writer:
         else:
             if row == (0,):
                 return
-            found = f"has {row[0] if row else 0:,} rows that are not in the file"
+            found = f"has {plural(row[0] if row else 0, 'row')} not in the file"
         raise NotArchived(
             f"no manifest names {file}, which {found}: restore its folder's manifest.json from a "
             "copy of the archive, or move the folder out of it"

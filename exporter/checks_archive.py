@@ -121,7 +121,9 @@ def _fault(connection: duckdb.DuckDBPyConnection, folder: str, deep: bool) -> st
             if table.file is not None:
                 rows = _rows(connection, os.path.join(folder, table.file))
                 if rows != table.rows:
-                    return f"{table.file} has {rows:,} rows, and {table.rows:,} were archived"
+                    return (
+                        f"{table.file} has {plural(rows, 'row')}, and {table.rows:,} were archived"
+                    )
     except ArchiveDamaged as damage:
         return str(damage)
     except (*ENGINE_ERRORS, OSError) as error:

@@ -13,7 +13,7 @@ import duckdb
 
 from exporter.checks_time import named
 from exporter.errors import TelemetryError, one_line
-from exporter.findings import STATUSES, Finding, good, plural
+from exporter.findings import STATUSES, Finding, are, good, plural
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.rejections import over_file
 from exporter.results import Row, rows
@@ -59,7 +59,8 @@ def _losses(runs: list[Row]) -> Iterator[Finding]:
         yield Finding(
             "recorder",
             status,
-            f"{dropped:,} of {events:,} events were dropped by {plural(writers, 'writer')}{said}",
+            f"{dropped:,} of {plural(events, 'event')} dropped by "
+            f"{plural(writers, 'writer')}{said}",
             "make room, end what locks the file, and give the crawler's user the right to write; "
             "figures of those runs lack the dropped events",
         )
@@ -67,7 +68,7 @@ def _losses(runs: list[Row]) -> Iterator[Finding]:
         yield Finding(
             "recorder",
             "warning",
-            f"{damaged:,} values fitted no column and are NULL{said}",
+            f"{plural(damaged, 'value')} that fitted no column {are(damaged)} NULL{said}",
             "the crawler's log names each column once: 'telemetry value cannot be stored'",
         )
     if error and not dropped and not damaged:
@@ -78,7 +79,9 @@ def _losses(runs: list[Row]) -> Iterator[Finding]:
             "look for its cause before events are lost",
         )
     if status == "good":
-        yield good("recorder", f"{events:,} events of {plural(writers, 'writer')}, none dropped")
+        yield good(
+            "recorder", f"{plural(events, 'event')} of {plural(writers, 'writer')}, none dropped"
+        )
     elif status == "unknown" and not (dropped or damaged or error):
         mute = [run["run_id"] for run in runs if run["loss_status"] == status]
         why = (

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from exporter.crawler_tables import CRAWLER_TABLES
+from exporter.crawler_tables import CRAWLER_TABLES, expressions, own_columns
 from exporter.examined import Examined, Table, TooLong, quoted
-from exporter.findings import Finding, good
+from exporter.findings import Finding, are, good, plural
 from exporter.raw_schema import TABLES, TELEMETRY
 from recorder.schema import INDEXES
 
@@ -27,17 +27,17 @@ TABLE_COSTS: Final = {
 COLUMN_COSTS: Final = {
     ("http_events", "host"): "no figures per host",
     ("http_events", "role"): "cache_hit_pct and rate_delay_p95_ms are NULL",
-    ("http_events", "status"): "no answer counts as a 429",
-    ("http_events", "from_cache"): "no request counts as a cache hit",
+    ("http_events", "status"): "http_429_pct is NULL",
+    ("http_events", "from_cache"): "cache_hit_pct is NULL",
     ("http_events", "rate_delay_ms"): "rate_delay_p95_ms is NULL",
     ("http_events", "elapsed_ms"): "no latencies per host",
     ("breaker_transitions", "host"): "breaker_opens_per_hour knows one host only",
-    ("breaker_transitions", "new_state"): "breaker_opens counts nothing",
+    ("breaker_transitions", "new_state"): "breaker_opens and breaker_opens_per_hour are NULL",
     ("breaker_transitions", "old_state"): "breaker_opens counts what was open already",
     ("fallback_attempts", "artifact_id"): "TTFP goes by work_id",
     ("fallback_attempts", "outcome"): "every TTFP is NULL",
     ("downloads", "artifact_id"): "yield_pct counts every row as an artifact",
-    ("downloads", "sha256"): "yield_pct is 0",
+    ("downloads", "sha256"): "yield_pct and corruption_count are NULL",
     ("downloads", "final_path"): "corruption_count is NULL; yield_pct goes by sha256 alone",
     ("downloads", "content_length"): "dedupe_saved_mb is NULL",
     ("downloads", "dedupe_action"): "dedupe_saved_mb is NULL",
@@ -116,6 +116,21 @@ def check_columns(file: Examined) -> Iterator[Finding]:
                 )
             elif column not in ("resolver_name", "source"):
                 lesser.append(f"{name}.{column}")
+    for name, read in CRAWLER_TABLES.items():
+        own = file.tables.get(name)
+        if own is None or not set(read.needed) <= set(own.columns):
+            continue
+        there = expressions(read, own.columns)
+        for column in read.columns:
+            cost = COLUMN_COSTS.get((read.table, column))
+            if column not in there and cost:
+                is_good = False
+                yield Finding(
+                    "columns",
+                    "warning",
+                    f"{name} lacks {', '.join(own_columns(read, column))}: {cost}",
+                    "update the crawler: its next file has the column",
+                )
     if is_good:
         rest = f"; without {', '.join(lesser)}, which no SLI needs" if lesser else ""
         yield good("columns", f"all that the SLIs need{rest}")
@@ -199,7 +214,9 @@ def _id_problem(file: Examined, table: Table) -> str | None:
                 f"select count(*) from {table.quoted} where typeof({name}) <> 'integer'"
             )
             if without:
-                told += f"; {without:,} rows without one are told apart by their position"
+                told += (
+                    f"; {plural(without, 'row')} without one {are(without)} told apart by position"
+                )
         return told
     if not re.search(r"\bautoincrement\b", table.sql, re.IGNORECASE):
         return "id without AUTOINCREMENT: a row that gets a deleted row's id takes its place"

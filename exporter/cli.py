@@ -28,6 +28,7 @@ from exporter import (
     tune,
 )
 from exporter.errors import TelemetryError, UsageError, one_line
+from exporter.findings import are, plural
 from exporter.load_first import load_first, runs_of
 from exporter.options import Db, Format, OutputFormat, Project, Run, Verbose, named
 from exporter.process import without_pandas
@@ -155,14 +156,13 @@ def summary(
 ) -> None:
     """Show one run's SLIs and SLO verdicts, straight from the file (or from the warehouse)."""
     from exporter import render
-    from exporter.findings import plural
     from exporter.rejections import SEE_DOCTOR, short
 
     found, source = _summarise(named(db), run, project_dir, verbose)
     if found.dropped_events:
         output.complain(
-            f"the recorder dropped {found.dropped_events:,} events of this run: what is shown is "
-            "of those it kept (why: first_error in recorder_health)"
+            f"the recorder dropped {plural(found.dropped_events, 'event')} of this run: what "
+            "is shown is of those it kept (why: first_error in recorder_health)"
         )
     for column in found.misfit_values:
         if column["is_notable"]:
@@ -218,7 +218,9 @@ def query(
     else:
         render.print_table(result.columns, result.rows)
     if result.is_cut:
-        output.complain(f"only the first {limit:,} rows are shown: raise --limit for more")
+        output.complain(
+            f"only the first {plural(limit, 'row')} {are(limit)} shown: raise --limit for more"
+        )
     raise typer.Exit(1 if skipped else 0)
 
 
@@ -245,7 +247,9 @@ def export(
         tables = {item.name: item.rows for item in written}
         render.print_json({"out": str(out), "rows": rows, "tables": tables})
         raise typer.Exit(1 if skipped else 0)
-    typer.echo(f"{len(written)} tables, {rows:,} rows, written to {out} and counted")
+    typer.echo(
+        f"{plural(len(written), 'table')}, {plural(rows, 'row')}, written to {out} and counted"
+    )
     raise typer.Exit(1 if skipped else 0)
 
 

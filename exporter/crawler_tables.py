@@ -168,6 +168,12 @@ def expressions(read: CrawlerTable, spelled: Mapping[str, str]) -> dict[str, str
     return found
 
 
+def own_columns(read: CrawlerTable, column: str) -> list[str]:
+    """Return the columns of the crawler's table that a column of the contract is read from."""
+    told = (_NAMED.findall(choice) for choice in read.columns.get(column, ()))
+    return list(dict.fromkeys(name for names in told for name in names))
+
+
 def filled(expression: str, spelled: Mapping[str, str]) -> str:
     """Return an expression with the names of columns as the file spells them."""
     return _NAMED.sub(lambda name: spelled[name[1]], expression)

@@ -25,6 +25,7 @@ from exporter.direct_find import (
     chosen,
     find,
     latest_runs,
+    named_sources,
     runs_of_file,
 )
 from exporter.direct_read import raw_views, reading
@@ -49,7 +50,7 @@ class Direct:
     Attributes:
         connection: relations have the names they have in the warehouse.
         run_id: the run they are about.
-        path: the file it lives in.
+        path: the file it lives in, and how many more were read beside it.
         skipped: sources that could not be read.
     """
 
@@ -103,9 +104,10 @@ def opened(
             try:
                 models.build(connection, [*wanted, *over], underway=underway)
             except ENGINE_ERRORS as error:
-                where = found.source.path
+                where = named_sources(found.places)
                 raise ModelError(f"a model failed on {where}: {one_line(error)}") from error
-        yield Direct(connection, found.run_id, found.source.path, skipped)
+        places = [place for each in runs for place in each.places]
+        yield Direct(connection, found.run_id, named_sources(places), skipped)
 
 
 def _found(

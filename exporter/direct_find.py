@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 import duckdb
 
 from exporter.errors import SourceError, TelemetryError
-from exporter.raw_schema import TELEMETRY
+from exporter.findings import plural
+from exporter.raw_schema import TELEMETRY, has_url
 from exporter.raw_sql import COMPUTED, ENGINE_ERRORS, literal
 from exporter.sources import Skipped, Source, reason_of
 
@@ -127,7 +128,8 @@ def chosen(everything: Sequence[Found], sources: Sequence[Source], run: str) -> 
         if run in ("latest", found.run_id):
             return found
     latest = f"; the latest is {everything[0].run_id!r}" if everything else ""
-    raise NoSuchRun(f"run {run!r} is not in {_names(sources)} ({len(everything)} runs{latest})")
+    runs = f"{plural(len(everything), 'run')}{latest}"
+    raise NoSuchRun(f"run {run!r} is not in {named_sources(sources, 3)} ({runs})")
 
 
 def _together(places: Sequence[Found]) -> Found:
@@ -154,15 +156,18 @@ def latest_runs(
         except ENGINE_ERRORS as error:
             skipped.append(Skipped(source.path, reason_of(error, source.path)))
     if not everything:
-        raise NoRunAtAll(f"no run in {_names(sources)}")
+        raise NoRunAtAll(f"no run in {named_sources(sources, 3)}")
     by_run: dict[str, list[Found]] = {}
     for found in everything:
         by_run.setdefault(found.run_id, []).append(found)
     return sorted(map(_together, by_run.values()), key=_when, reverse=True)
 
 
-def _names(sources: Sequence[Source]) -> str:
-    return ", ".join(dict.fromkeys(source.path for source in sources[:3]))
+def named_sources(sources: Sequence[Source], most: int = 1) -> str:
+    """Name the first files of several, and say how many more there are."""
+    paths = list(dict.fromkeys(source.path for source in sources))
+    more = f" and {len(paths) - most:,} more" if len(paths) > most else ""
+    return f"{', '.join(paths[:most])}{more}"
 
 
 def runs_of_file(
@@ -332,7 +337,7 @@ def _runs_by_index(
 
 def _is_odd(run_id: str | None) -> bool:
     """Tell whether staging would change a run id or reject it."""
-    return not run_id or not run_id.strip() or any(x in run_id for x in (":/", ":\\/", "\0"))
+    return not run_id or not run_id.strip() or "\0" in run_id or has_url(run_id)
 
 
 def is_changed(run: str) -> bool:

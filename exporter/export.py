@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from exporter.errors import TelemetryError, one_line, shown
+from exporter.findings import plural
 from exporter.query import published
 from exporter.raw_sql import literal
 
@@ -112,7 +113,7 @@ def _write(
         rows = int((found or (0,))[0] or 0)
         if not (counted and expected and counted[0] == expected[0] == rows):
             raise TelemetryError(
-                f"{target} would hold {rows} rows where {relation} has "
+                f"{target} would hold {plural(rows, 'row')} where {relation} has "
                 f"{expected[0] if expected else '?'}: nothing was kept; run it again"
             )
         with part.open("rb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -111,10 +112,15 @@ def from_json(row: Mapping[str, Any]) -> Finding:
 
 
 def plural(number: int, word: str) -> str:
-    """Return a count with its noun, such as ``1 row`` or ``2,000 rows``."""
+    """Return a count with its noun, such as ``1 row``, ``2,000 rows`` or ``3 days``."""
     if number == 1:
         return f"1 {word}"
-    return f"{number:,} {word[:-1]}ies" if word.endswith("y") else f"{number:,} {word}s"
+    return f"{number:,} {re.sub('(?<![aeiou])y$', 'ie', word)}s"
+
+
+def are(number: int) -> str:
+    """Return the verb of a count: 1 row is, 2 rows are."""
+    return "is" if number == 1 else "are"
 
 
 def size(number: float) -> str:

@@ -18,6 +18,7 @@ import yaml
 
 from exporter import results, web
 from exporter.errors import TelemetryError, one_line
+from exporter.findings import plural
 from exporter.gate_seen import Context
 from exporter.paths import project_dir
 from exporter.results import Row
@@ -49,7 +50,7 @@ def alert_rules(
     if not files:
         return None, False, f"no rule file: {context.rules or 'monitoring/ is not in this project'}"
     lacking, targets = _without(connection, [r for file in files for r in _rules(Path(file))])
-    told = f"{targets - len(lacking):,} of {targets:,} targets have an alert"
+    told = f"{targets - len(lacking):,} of {plural(targets, 'target')} with an alert"
     if lacking:
         told += f"; not {', '.join(lacking[:3])}"
     promtool = shutil.which("promtool")
@@ -125,7 +126,9 @@ def alerts_loaded(
     lacking, targets = _without(connection, [rule for rule in rules if rule.health != "err"])
     faults = len(lacking) + ("up" not in jobs and "unknown" not in jobs)
     is_complete = "up" in jobs and all(rule.health != "unknown" for rule in rules)
-    told = [f"{targets - len(lacking):,} of {targets:,} targets have an alert that is evaluated"]
+    told = [
+        f"{targets - len(lacking):,} of {plural(targets, 'target')} with an alert that is evaluated"
+    ]
     told += [f"not {', '.join(lacking[:3])}"] if lacking else []
     told.append(f"job {_JOB}: {', '.join(jobs) if jobs else 'not scraped'}")
     return faults, is_complete, "; ".join(told)

@@ -15,6 +15,7 @@ from typing import Final
 import duckdb
 
 from exporter.errors import one_line
+from exporter.findings import plural
 from exporter.gate_seen import Context
 from exporter.progress import progress
 from exporter.raw_sql import literal
@@ -97,10 +98,10 @@ def parquet(
                     wrong.append(f"{file.name}: {one_line(error, _MESSAGE_LENGTH)}")
                     continue
                 if rows != file.rows:
-                    wrong.append(f"{file.name}: {rows:,} rows read of {file.rows:,}")
+                    wrong.append(f"{file.name}: {plural(rows or 0, 'row')} read of {file.rows:,}")
     total = sum(file.rows for file in written)
     where = f" in {out}" if context.parquet else ""
-    told = f"{len(written):,} tables, {total:,} rows written and read back{where}"
+    told = f"{plural(len(written), 'table')}, {plural(total, 'row')} written and read back{where}"
     return len(wrong), bool(written), "; ".join([told, *wrong[:3]])
 
 

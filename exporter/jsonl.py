@@ -10,6 +10,7 @@ import typer
 
 from exporter import output
 from exporter.errors import TelemetryError, UsageError
+from exporter.findings import plural
 from exporter.options import Format, OutputFormat
 from exporter.progress import progress
 
@@ -90,9 +91,8 @@ def _as_json(done: Loaded) -> dict[str, object]:
 
 
 def _closing_line(done: Loaded, db: Path) -> str:
-    runs, files = (f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in
-                   ((len(done.runs), "run"), (done.files, "file")))  # fmt: skip
-    line = f"{done.rows:,} new records of {runs} from {files} in {db}"
+    runs, files = plural(len(done.runs), "run"), plural(done.files, "file")
+    line = f"{plural(done.rows, 'new record')} of {runs} from {files} in {db}"
     types = ", ".join(sorted(done.ignored))
     rest = [
         f"{count:,} {what}"

@@ -8,6 +8,7 @@ import duckdb
 
 from exporter import archived
 from exporter.archived import FILE_ID_PREFIX
+from exporter.findings import plural
 from exporter.load_plan import Plan, SourceFailed
 from exporter.raw_schema import APPEND_ONLY, UPSERTED, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS, careful_sql, literal, typed_sql
@@ -107,8 +108,8 @@ def without_ids(
             )
             if rows:
                 notes.append(
-                    f"{rows:,} rows of {shape.name} in {source.path} have no id and are told apart "
-                    "by position, which a VACUUM may change: give the table an "
+                    f"{plural(rows, 'row')} of {shape.name} in {source.path} without an id, told "
+                    "apart by position, which a VACUUM may change: give the table an "
                     "id INTEGER PRIMARY KEY AUTOINCREMENT"
                 )
     return notes

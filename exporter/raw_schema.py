@@ -15,6 +15,7 @@ says how a value is read:
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Final, Literal
 
@@ -133,12 +134,19 @@ UPSERTED: Final[dict[str, tuple[str, ...]]] = {"run_summary": (), "recorder_stat
 APPEND_ONLY: Final = ("http_events", "rate_events", "breaker_transitions", "fallback_attempts")
 
 #: Columns whose absence from a file changes what an SLI means (contract, section 2).
-CAPABILITIES: Final[dict[str, tuple[str, str | None]]] = {
-    "has_breaker_transitions": ("breaker_transitions", None),
+CAPABILITIES: Final[dict[str, tuple[str, str]]] = {
+    "has_status": ("http_events", "status"),
+    "has_from_cache": ("http_events", "from_cache"),
+    "has_breaker_transitions": ("breaker_transitions", "new_state"),
+    "has_sha256": ("downloads", "sha256"),
     "has_final_path": ("downloads", "final_path"),
     "has_content_length": ("downloads", "content_length"),
     "has_dedupe_action": ("downloads", "dedupe_action"),
 }
+
+#: What makes a text one with a URL in it, also as JSON escapes it. One letter before :/ is a drive.
+#: Python and DuckDB read it alike.
+URL_IN: Final = r"(^|[^A-Za-z]|[A-Za-z0-9+.-][A-Za-z]):\\?/"
 
 _DUCKDB_TYPES: Final[dict[Kind, str]] = {
     "key": "varchar",
@@ -179,9 +187,14 @@ def as_key(text: str) -> str:
 
     `exporter.raw_sql` does the same in SQL.
     """
-    if ":/" in text or ":\\/" in text:
+    if has_url(text):
         return f"url-sha256:{sha256(text.encode(errors='replace')).hexdigest()}"
     return text.replace("\0", "\ufffd")
+
+
+def has_url(text: str) -> bool:
+    """Tell whether a URL is in a text; a path such as ``C:/runs/1`` is none."""
+    return re.search(URL_IN, text) is not None
 
 
 def value_columns(column: str, kind: Kind) -> list[tuple[str, str]]:

@@ -18,18 +18,18 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from exporter.raw_schema import TABLES, UPSERTED, Kind, value_columns
+from exporter.raw_schema import TABLES, UPSERTED, URL_IN, Kind, value_columns
 
 #: What DuckDB's client raises; the second, when a message repeats bytes that are not UTF-8.
 ENGINE_ERRORS = (duckdb.Error, UnicodeDecodeError)
 
 #: scheme://… also as JSON escapes it (scheme:\/\/…)
-_URL = r"[A-Za-z][A-Za-z0-9+.-]*:(\\?/){2}[^\s\"'<>]*"
+_URL = r"[A-Za-z][A-Za-z0-9+.-]+:(\\?/){2}[^\s\"'<>]*"
 
 #: The host of a URL, without user and port; an IPv6 address keeps its brackets. Whatever cannot be
 #: part of a host's name ends it, and a user may hold an @.
 _HOST = (
-    r"^\s*[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#\\\s]*@)?"
+    r"^\s*[A-Za-z][A-Za-z0-9+.-]+://(?:[^/?#\\\s]*@)?"
     r"(\[[0-9A-Fa-f:.]+\]|[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]+)"
 )
 
@@ -420,7 +420,7 @@ def _no_url(text: str) -> str:
 
 def _if_url(text: str, instead: str) -> str:
     """Return the text, or something else where it holds a URL; most texts hold no colon."""
-    has_url = f"contains({text}, ':/') or contains({text}, ':\\/')"
+    has_url = f"regexp_matches({text}, {literal(URL_IN)})"
     return (
         f"case when contains({text}, ':') then case when {has_url} then {instead} "
         f"else {text} end else {text} end"

@@ -12,6 +12,7 @@ import duckdb
 
 from exporter.direct_read import raw_views
 from exporter.errors import SourceError
+from exporter.findings import are, plural
 from exporter.raw_schema import TABLES
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.sources import Source
@@ -148,7 +149,7 @@ def of_relation(
     table, reason, count, recorded, rows = found
     such = "" if recorded is None else f" (such as {short(recorded)})"
     rest = f", {rows - count:,} for other reasons or in other tables" if rows > count else ""
-    return f"{count:,} rows of {table} are rejected, with {reason}{such}{rest}"
+    return f"{plural(count, 'row')} of {table} {are(count)} rejected, with {reason}{such}{rest}"
 
 
 def mostly_rejected(lake: duckdb.DuckDBPyConnection, load_id: int) -> list[str]:
@@ -166,7 +167,7 @@ def mostly_rejected(lake: duckdb.DuckDBPyConnection, load_id: int) -> list[str]:
         "where rejected * 2 >= loaded.rows order by files.path"
     ).fetchall()
     return [
-        f"{path}: {rejected:,} of {rows:,} new rows rejected, with {reason}"
+        f"{path}: {rejected:,} of {plural(rows, 'new row')} rejected, with {reason}"
         f"{'' if recorded is None else f' (such as {short(recorded)})'}"
         for path, rejected, rows, reason, recorded in found
     ]

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import IO, Any, Final, cast
 
 from exporter.errors import printable
+from exporter.findings import plural
 from exporter.results import Row, Summary, iso
 from recorder.spreadsheet import inert
 
@@ -161,7 +162,7 @@ def print_summary(summary: Summary, source: str) -> None:
     console.print(
         Text.assemble(("Run ", "bold"), (printable(run["run_id"]), "bold cyan"), "  ", verdict)
     )
-    console.print(Text(_when(run), style="dim"))
+    console.print(Text(_when(run, summary.slis), style="dim"))
     console.print(Text(f"from {printable(source)}", style="dim"), soft_wrap=True)
     console.print()
     shown = [s for s in summary.slos if s["scope"] != "run_host" or s["status"] == "fail"]
@@ -174,9 +175,8 @@ def print_summary(summary: Summary, source: str) -> None:
     console.print(table)
     hosts_hidden = len(summary.slos) - len(shown)
     if hosts_hidden:
-        console.print(
-            Text(f"{hosts_hidden} more verdicts of single hosts do not fail.", style="dim")
-        )
+        rest = f"{plural(hosts_hidden, 'check')} of single hosts"
+        console.print(Text(f"Passed or without data, so not shown: {rest}.", style="dim"))
     console.print(Text(_budget(summary.budget), style="dim"), soft_wrap=True)
     _print_worst_hosts(console, summary)
     from exporter.render_comparison import against_before
@@ -186,7 +186,7 @@ def print_summary(summary: Summary, source: str) -> None:
     if summary.rejected_rows:
         console.print(
             Text(
-                f"{summary.rejected_rows:,} rows of this run could not be used: "
+                f"{plural(summary.rejected_rows, 'row')} of this run could not be used: "
                 "select * from rejected_rows",
                 style="yellow",
             )
@@ -408,9 +408,9 @@ def _length(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def _when(run: Row) -> str:
+def _when(run: Row, slis: Row) -> str:
     end = f"ended {_moment(run['finished_at'])}" if run["is_finished"] else "no end recorded yet"
     return (
         f"started {_moment(run['started_at'])} UTC, {end}, length {_length(run['length_s'])}; "
-        f"{run['http_events']:,} requests, {run['downloads']:,} downloads"
+        f"{plural(round(slis['requests']), 'request')}, {plural(slis['artifacts'], 'artifact')}"
     )

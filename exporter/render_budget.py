@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.budgets import is_known
 from exporter.errors import printable
+from exporter.findings import plural
 from exporter.render import console_out, target, title
 from exporter.results import Row
 
@@ -46,7 +47,7 @@ def print_budgets(found: Budgets) -> None:
         out.width = _PIPE_WIDTH
     out.print(Text.assemble(("Error budgets", "bold"), "  ", _verdict(found)))
     runs = max((row["runs"] for row in found.budgets), default=0)
-    at = f"at {moment(found.as_of)} UTC, of {runs:,} run{'' if runs == 1 else 's'}: "
+    at = f"at {moment(found.as_of)} UTC, of {plural(runs, 'run')}: "
     out.print(Text(at + tally(found), style="dim"))
     out.print(Text(f"from {printable(found.source)}", style="dim"), soft_wrap=True)
     hosts = [row for row in found.budgets if row["scope"] == "run_host"]
@@ -58,8 +59,8 @@ def print_budgets(found: Budgets) -> None:
         told = f"not shown: {', '.join(missing)}: widen the terminal, or --output-format json"
         out.print(Text(told, style="dim"))
     if len(hosts) > len(spending):
-        rest = f"{len(hosts) - len(spending):,} more budgets of single hosts: --output-format json"
-        out.print(Text(rest, style="dim"))
+        rest = f"{plural(len(hosts) - len(spending), 'more budget')} of single hosts"
+        out.print(Text(f"{rest}: --output-format json", style="dim"))
     for line in closing(found):
         out.print(Text(line), soft_wrap=True)
 
@@ -80,7 +81,7 @@ def tally(found: Budgets) -> str:
     """Say how many budgets there are of each state: in `budget` and in the report alike."""
     states = found.states
     few = states["too_few_slices"] + states["too_few_events"]
-    told = f"{states['overspent']:,} of {len(found.budgets):,} budgets overspent"
+    told = f"{states['overspent']:,} of {plural(len(found.budgets), 'budget')} overspent"
     told += f", {states['within']:,} within"
     told += f", {few:,} with too little data" if few else ""
     return told + (f", {states['no_data']:,} without data" if states["no_data"] else "")
@@ -134,7 +135,7 @@ def _cells(row: Row) -> dict[str, Text]:
         "scope": printable(scope),
         "target": target(row),
         "may be bad": f"{row['allowed_pct']:.5g} %/{row['window_days']:g} d",
-        "counted": f"{_number(counted)} {_things(row)}",
+        "counted": _counted(row, counted),
         "bad": _number(bad),
         "no data": f"{row['slices_no_data']:,}",
         "too few": f"{row['slices_too_few']:,}",
@@ -163,9 +164,10 @@ def counts(row: Row) -> tuple[float, float, float]:
     return row["slices_judged"], row["slices_bad"], row["slices_allowed"]
 
 
-def _things(row: Row) -> str:
-    """Return what a budget is counted in, as people say it."""
-    return str(row["sample"]).replace("_", " ") if row["counted_in"] == "events" else "hours"
+def _counted(row: Row, amount: float, adjective: str = "") -> str:
+    """Return an amount of what a budget is counted in, as people say it: 1 hour, 20 artifacts."""
+    things = str(row["sample"]).replace("_", " ") if row["counted_in"] == "events" else "hours"
+    return f"{_number(amount)} {adjective}{things.removesuffix('s') if amount == 1 else things}"
 
 
 def _number(amount: float) -> str:
@@ -183,7 +185,7 @@ def closing(found: Budgets) -> list[str]:
     out = [row for row in counting if row["state"] == "overspent"]
     lines = [_ran_out(row) for row in out[:_TOLD]]
     if len(out) > _TOLD:
-        lines.append(f"{len(out) - _TOLD} more budgets ran out.")
+        lines.append(f"{plural(len(out) - _TOLD, 'more budget')} ran out.")
     known = [row for row in counting if is_known(row)]
     if found.latest_hour_at is not None:
         end = found.latest_hour_at + timedelta(hours=1)
@@ -227,7 +229,7 @@ def needs(row: Row) -> str:
     """Say how much of what a budget needs was measured."""
     needed = row["smallest_sample"] if row["counted_in"] == "events" else row["slices_needed"] or 1
     judged = "" if row["counted_in"] == "events" else "judged "
-    return f"{_number(counts(row)[0])} of {_number(needed)} {judged}{_things(row)}"
+    return f"{_number(counts(row)[0])} of {_counted(row, needed, judged)}"
 
 
 def name(row: Row) -> str:
@@ -242,7 +244,9 @@ def _ran_out(row: Row) -> str:
 
 def spent(row: Row) -> str:
     """Say how much is bad of what the budget is counted in, and how much may be."""
-    counted, bad, allowed = map(_number, counts(row))
+    counted, bad, allowed = counts(row)
     if row["counted_in"] == "events":
-        return f"{bad} of {counted} {_things(row)} bad, where {allowed} may be"
-    return f"{bad} of {counted} judged hours missed the target, where {allowed} may"
+        of = _counted(row, counted)
+        return f"{_number(bad)} of {of} bad, where {_number(allowed)} may be"
+    of = _counted(row, counted, "judged ")
+    return f"{_number(bad)} of {of} missed the target, where {_number(allowed)} may"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from exporter.errors import printable
+from exporter.findings import plural
 from exporter.render import amount, print_table, signed
 from exporter.results import Row
 
@@ -77,7 +78,9 @@ def against_before(rows: Sequence[Row] | None, has_passed: bool) -> list[str]:
         return [f"{told}: not enough data"]
     if not any(row["verdict"] == "worse" for row in changed):
         as_ever = "" if has_passed else "; as before, it need not be good: it misses targets"
-        lines.append(f"{told}: nothing is worse, of {len(judged)} SLIs with enough data{as_ever}")
+        lines.append(
+            f"{told}: nothing is worse, of {plural(len(judged), 'SLI')} with enough data{as_ever}"
+        )
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exporter.errors import printable
-from exporter.findings import STATUSES, Finding, Report, Status, counted
+from exporter.findings import STATUSES, Finding, Report, Status, counted, plural
 from exporter.render import console_out
 
 _SHOWN: dict[Status, tuple[str, str]] = {
@@ -41,7 +41,7 @@ def print_reports(reports: Sequence[Report], verbose: bool) -> None:
     counts = counted(reports)
     told = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES)
     files = sum(report.file is not None for report in reports)
-    out.print(Text(f"{told}; {files:,} file{'' if files == 1 else 's'}"))
+    out.print(Text(f"{told}; {plural(files, 'file')}"))
 
 
 def _table(findings: Sequence[Finding]) -> object:

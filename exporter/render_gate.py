@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from exporter.errors import printable
+from exporter.findings import plural
 from exporter.render import console_out
 from exporter.results import Row
 
@@ -33,8 +34,8 @@ def print_checklist(
     out = console_out()
     verdict = ("PASSED", "bold green") if has_passed else ("NOT PASSED", "bold red")
     out.print(Text.assemble(("Gate ", "bold"), (phase, "bold cyan"), "  ", verdict))
-    window = f" of the last {days:,} days" if days else ""
-    out.print(Text(f"{runs:,} run{'' if runs == 1 else 's'}{window}\n", style="dim"))
+    window = f" of the last {plural(days, 'day')}" if days else ""
+    out.print(Text(f"{plural(runs, 'run')}{window}\n", style="dim"))
     out.print(_table(verdicts))
     counts = [sum(v["status"] == status for v in verdicts) for status in _SHOWN]
     out.print(Text("\n{} passed, {} failed, {} not measured".format(*counts)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from exporter.errors import printable
+from exporter.findings import plural
 from exporter.render import print_table
 from exporter.results import Row
 
@@ -36,7 +37,7 @@ def print_proposals(rows: Sequence[Row], runs: int, difference: str) -> None:
     """
     out = sys.stdout
     share = rows[0]["share_pct"] if rows else 0
-    of = f"{runs:,} run{'' if runs == 1 else 's'}"
+    of = f"{plural(runs, 'run')}"
     out.write(f"{of}; targets that {share:g} % of runs would meet\n\n")
     print_table(_HEADINGS, [_distribution(row) for row in rows])
     out.write("\n")
@@ -97,10 +98,10 @@ def _proposed(row: Row) -> str:
 def _failing(row: Row, when: str, is_short: bool = False) -> str:
     """Count the runs that fail; where a run has several values, of its hosts, these too."""
     runs, values = row[f"runs_failing_{when}"], row[f"failing_{when}"]
-    text = f"{runs:,}" if is_short else f"{runs:,} of {row['runs']:,} runs"
+    text = f"{runs:,}" if is_short else f"{runs:,} of {plural(row['runs'], 'run')}"
     if row["observations"] == row["runs"]:
         return text
-    return f"{text} ({values:,} of {row['observations']:,} values)"
+    return f"{text} ({values:,} of {plural(row['observations'], 'value')})"
 
 
 def _amount(row: Row, name: str) -> str:

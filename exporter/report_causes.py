@@ -7,10 +7,11 @@ from typing import Final
 from exporter import report_charts as charts
 from exporter import report_charts_time as over_time
 from exporter.errors import printable
+from exporter.findings import plural
 from exporter.render import amount, target
 from exporter.report_data import Report
 from exporter.report_parts import NO_TABLE, TABLE_ROWS, Figure, Section, Table
-from exporter.report_words import count, name, value
+from exporter.report_words import name, value
 from exporter.results import Row
 
 _TIMELINE: Final = 300
@@ -55,7 +56,7 @@ def funnel(report: Report) -> Section:
     best = max(rows, key=lambda r: r["artifacts_found"])
     takeaway = (
         f"{printable(best['resolver'])} finds most: {best['artifacts_found']:,} of the "
-        f"{best['artifacts_tried']:,} artifacts it is asked for."
+        f"{plural(best['artifacts_tried'], 'artifact')} it is asked for."
     )
     table = Table(
         ["resolver", "asked for#", "found first#", "found#", "not found here#", "attempts#"],
@@ -138,8 +139,8 @@ def breakers(report: Report) -> Section:
         by_host.setdefault(str(row["host"] or "unknown"), []).append(row)
     busiest = max(by_host, key=lambda h: len(by_host[h]))
     takeaway = (
-        f"{count(len(rows), 'opening')} of {count(len(by_host), 'host')}; most often of "
-        f"{printable(busiest)}, {count(len(by_host[busiest]), 'time')}."
+        f"{plural(len(rows), 'opening')} of {plural(len(by_host), 'host')}; most often of "
+        f"{printable(busiest)}, {plural(len(by_host[busiest]), 'time')}."
     )
     until = report.run["last_event_at"] or report.as_of
     table = Table(
@@ -164,10 +165,11 @@ def breakers(report: Report) -> Section:
 def quality(report: Report) -> Section:
     rejected = sum(q["amount"] for q in report.quality if q["kind"] == "row rejected")
     others = [q for q in report.quality if q["kind"] != "row rejected"]
-    told = [f"{count(rejected, 'row')} could not be used"] + [
-        f"{count(q['amount'], q['kind'])}" for q in others
-    ]
-    told.append(f"{count(len(report.skipped), 'file')} skipped")
+    told = [f"{plural(rejected, 'row')} could not be used"]
+    for row in others:
+        noun, _, what = row["kind"].partition(" ")
+        told.append(f"{plural(row['amount'], noun)} {what}")
+    told.append(f"{plural(len(report.skipped), 'file')} skipped")
     table = Table(
         ["what", "where", "why", "how many#"],
         [

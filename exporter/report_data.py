@@ -32,6 +32,10 @@ LATEST: Final = "latest"
 #: Scopes of what can fail a run.
 OF_RUNS: Final = ("run", "run_role")
 _TICK: Final = timedelta(microseconds=1)
+_RUN: Final = (
+    "select i.*, s.requests, s.artifacts from lake.marts.run_inventory as i "
+    "join lake.marts.run_slis as s on i.run_id = s.run_id"
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Report:
     """All that a report tells.
 
     Attributes:
-        run: the run's row of run_inventory.
+        run: the run's row of run_inventory, with how many requests and artifacts it had.
         verdict: its row of run_verdicts.
         slos: its rows of slo_verdicts, what fails first.
         budgets: error budgets as of the moment of the report.
@@ -262,11 +266,9 @@ def _choose(connection: duckdb.DuckDBPyConnection, runs: Sequence[str]) -> None:
 
 
 def _run(connection: duckdb.DuckDBPyConnection, asked: Asked) -> Row:
-    """Return the run's row of run_inventory."""
+    """Return the run's row of run_inventory, and how many requests and artifacts it had."""
     if asked.run != LATEST:
-        found = rows(
-            connection, "select * from lake.marts.run_inventory where run_id = ?", asked.run
-        )
+        found = rows(connection, f"{_RUN} where i.run_id = ?", asked.run)
         if not found:
             raise TelemetryError(f"run {asked.run!r} is unknown: see docstokg-telemetry runs")
         ended = found[0]["last_event_at"]
@@ -278,8 +280,8 @@ def _run(connection: duckdb.DuckDBPyConnection, asked: Asked) -> Row:
         return found[0]
     found = rows(
         connection,
-        "select * from lake.marts.run_inventory where last_event_at <= coalesce(?, 'infinity'::"
-        "timestamp) order by last_event_at desc nulls last, run_id desc limit 1",
+        f"{_RUN} where i.last_event_at <= coalesce(?, 'infinity'::timestamp) "
+        "order by i.last_event_at desc nulls last, i.run_id desc limit 1",
         asked.as_of,
     )
     if found:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from exporter.findings import plural
 from exporter.render import target
 from exporter.render_trends import gaps, met, sparkline
 from exporter.report_data import Report
@@ -102,7 +103,11 @@ def _table(table: Table) -> Iterator[str]:
     yield ""
     more = len(table.rows) - _ROWS
     if more > 0 or table.is_cut:
-        yield f"{more:,} more rows: see the report as HTML." if more > 0 else "There are more rows."
+        yield (
+            f"{plural(more, 'more row')}: see the report as HTML."
+            if more > 0
+            else "There are more rows."
+        )
         yield ""
 
 

@@ -10,6 +10,7 @@ from exporter import report_charts as charts
 from exporter import report_charts_time as over_time
 from exporter.budgets import is_known
 from exporter.errors import printable
+from exporter.findings import plural
 from exporter.render import target
 from exporter.render_budget import left, moment, needs, spending_hosts, spent, tally
 from exporter.report_data import Report
@@ -18,7 +19,6 @@ from exporter.report_words import (
     MARK,
     before,
     change,
-    count,
     explaining,
     explains,
     length,
@@ -134,7 +134,7 @@ def _changes(report: Report) -> Section:
     worse = [r for r in own if r["verdict"] == "worse"]
     compared, lacking = with_verdict(own)
     drawn = [r for r in own if r["change_low"] is not None]
-    takeaway = f"{len(worse)} of {count(len(compared), 'SLI')} compared got worse" + (
+    takeaway = f"{len(worse)} of {plural(len(compared), 'SLI')} compared got worse" + (
         f": {', '.join(name(r) for r in worse)}." if worse else "."
     )
     if not compared:
@@ -201,7 +201,7 @@ def _runs(report: Report) -> Section:
         ],
     )  # fmt: skip
     passed = sum(bool(r["has_passed"]) for r in report.runs)
-    takeaway = f"{passed} of {count(len(report.runs), 'run')} missed no SLO."
+    takeaway = f"{passed} of {plural(len(report.runs), 'run')} missed no SLO."
     return Section("runs", "Runs compared", "", [Figure(takeaway, None, table)])
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from exporter.budgets import is_known
 from exporter.errors import printable
+from exporter.findings import plural
 from exporter.render import amount, signed, target, title
 from exporter.render_budget import left, moment, spent, tally
 from exporter.render_comparison import interval
@@ -82,7 +83,7 @@ def headline(report: Report) -> str:
     judged = failed + report.verdict["slos_passed"]
     if not judged:
         return f"Run {run} has no data to be judged by."
-    missed = f"misses {failed} of {_count(judged, 'SLO')}" if failed else (
+    missed = f"misses {failed} of {plural(judged, 'SLO')}" if failed else (
         f"meets {'its only SLO' if judged == 1 else f'all {judged} SLOs'}"
     )  # fmt: skip
     unknown = f"; {without} more without data" if without else ""
@@ -93,7 +94,7 @@ def _health(report: Report) -> Card:
     failing = [s for s in report.slos if s["status"] == "fail" and s["scope"] != "run_host"]
     hosts = sum(s["status"] == "fail" for s in report.slos) - len(failing)
     judged = report.verdict["slos_failed"] + report.verdict["slos_passed"]
-    aside = f"{_count(hosts, 'SLO')} of single hosts missed." if hosts else ""
+    aside = f"{plural(hosts, 'SLO')} of single hosts missed." if hosts else ""
     if not judged:
         return Card("Is it healthy?", "Not known", "No SLO of the run has data.", "unknown")
     if report.verdict["slos_failed"]:
@@ -101,9 +102,9 @@ def _health(report: Report) -> Card:
         more = f" and {len(failing) - 3} more" if len(failing) > 3 else ""
         return Card("Is it healthy?", "No", f"Missed: {told}{more}. {aside}".strip(), "bad")
     without = report.verdict["slos_without_data"]
-    detail = f"All {judged} SLOs with data met."
+    detail = f"{'The only SLO' if judged == 1 else f'All {judged} SLOs'} with data met."
     if without:
-        detail += f" {_count(without, 'SLO')} without data."
+        detail += f" {plural(without, 'SLO')} without data."
     return Card("Is it healthy?", "Yes", f"{detail} {aside}".strip(), "good")
 
 
@@ -143,7 +144,7 @@ def _changed(report: Report) -> Card:
         return Card(question, "Not known", _incomparable(report, compared, lacking), "unknown")
     lack = f" {_lack(lacking, own)}." if lacking else ""
     if not worse:
-        detail = f"{_count(len(compared), 'SLI')} compared with {before(report)}."
+        detail = f"{plural(len(compared), 'SLI')} compared with {before(report)}."
         told = f"{detail}{_better(compared)}{_others(report)}{lack}"
         return Card(question, "Nothing", told, "good")
     missed = {(s["slo"], s["scope"], s["subject"]): s["runs_missed"] for s in report.streaks}
@@ -174,7 +175,7 @@ def _incomparable(report: Report, compared: Sequence[Row], lacking: Sequence[Row
 
 
 def _lack(lacking: Sequence[Row], own: Sequence[Row]) -> str:
-    return f"{len(lacking)} of {_count(len(own), 'SLI')} had not enough data to be compared"
+    return f"{len(lacking)} of {plural(len(own), 'SLI')} had not enough data to be compared"
 
 
 def _better(compared: Sequence[Row]) -> str:
@@ -189,7 +190,7 @@ def _since(report: Report) -> str:
     runs = max(
         s["runs_missed"] for s in report.streaks if s["since_run_id"] == report.turned.run_id
     )
-    return f"Since run {printable(report.turned.run_id)}, for {_count(runs, 'run')}: "
+    return f"Since run {printable(report.turned.run_id)}, for {plural(runs, 'run')}: "
 
 
 def _others(report: Report) -> str:
@@ -263,7 +264,7 @@ def share(part: float | None, others: str = "better") -> str:
 def before(report: Report) -> str:
     """Say what a run is held against."""
     ids = report.turned.baselines
-    return _count(len(ids), "run") + " before it" if ids else "no run before it"
+    return plural(len(ids), "run") + " before it" if ids else "no run before it"
 
 
 def subtitle(report: Report) -> str:
@@ -271,10 +272,10 @@ def subtitle(report: Report) -> str:
     started: datetime | None = report.run["started_at"]
     began = "at an unknown time" if started is None else f"{moment(started)} UTC"
     state = "" if report.run["is_finished"] else ", no end recorded"
-    runs = _count(len(report.runs), "run")
+    runs = plural(len(report.runs), "run")
     return (
-        f"Started {began}{state}; {report.run['http_events']:,} requests, "
-        f"{report.run['downloads']:,} downloads. Looks back on {runs}, as of "
+        f"Started {began}{state}; {plural(round(report.run['requests']), 'request')}, "
+        f"{plural(report.run['artifacts'], 'artifact')}. Looks back on {runs}, as of "
         f"{moment(report.as_of)} UTC."
     )
 
@@ -288,10 +289,3 @@ def length(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-count = _count

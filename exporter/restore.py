@@ -10,6 +10,7 @@ import typer
 
 from exporter import output
 from exporter.errors import TelemetryError, UsageError, printable
+from exporter.findings import plural
 from exporter.options import Format, OutputFormat
 from exporter.progress import progress
 
@@ -78,9 +79,7 @@ def restore(
 def amounts(manifest: Manifest) -> str:
     """Return how many runs and rows a backup holds, for people."""
     runs, rows = manifest.content.runs, sum(manifest.content.rows.values())
-    return ", ".join(
-        f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in ((runs, "run"), (rows, "row"))
-    )
+    return f"{plural(runs, 'run')}, {plural(rows, 'row')}"
 
 
 def unpack_into(

@@ -17,6 +17,7 @@ import duckdb
 
 from exporter import warehouse
 from exporter.errors import ModelError, WarehouseError, one_line
+from exporter.findings import plural
 from exporter.loader import LoadReport, load
 from exporter.lock import Lock
 from exporter.paths import warehouse_dir
@@ -53,12 +54,12 @@ class Build:
     def closing_line(self) -> str:
         """Say in one line what was done."""
         report = self.report
-        parts = [f"{report.rows:,} new rows from {_count(report.files, 'file')}"]
+        parts = [f"{plural(report.rows, 'new row')} from {plural(report.files, 'file')}"]
         if report.changed:
             parts.append(f"{report.changed:,} updated")
         parts.append(f"{self.rejected:,} rejected ({self.rejected_in_all:,} in all)")
         if report.skipped:
-            parts.append(f"{_count(len(report.skipped), 'file')} skipped")
+            parts.append(f"{plural(len(report.skipped), 'file')} skipped")
         state = (
             "nothing new: what is published is current"
             if self.was_current
@@ -221,10 +222,6 @@ def one_line_of(message: str | None) -> str:
     lines = [line.strip() for line in (message or "no message").splitlines() if line.strip()]
     text = " ".join(lines[1:3] if len(lines) > 1 and lines[0].endswith(")") else lines[:2])
     return text[:300]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _count_rejected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> None:

@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric
 from exporter import __version__, direct, results, slices
 from exporter.direct_find import NoSuchRun
 from exporter.errors import SourceError, TelemetryError
+from exporter.findings import plural
 from exporter.loader import unreadable
 from exporter.query import published
 from exporter.rejections import SEE_DOCTOR, why_none_of
@@ -199,7 +200,7 @@ def _not_in_files(
     except TelemetryError:
         count = len({run_id for runs in files.values() for run_id in runs})
         raise NoSuchRun(
-            f"run {run!r} is neither in {names} ({count} runs) nor in the warehouse"
+            f"run {run!r} is neither in {names} ({plural(count, 'run')}) nor in the warehouse"
         ) from None
 
 

@@ -75,9 +75,9 @@ class Source:
     family: int = TELEMETRY_FAMILY
 
     def capabilities(self) -> dict[str, bool]:
-        """Tell which tables and columns that change the meaning of an SLI are there."""
+        """Tell which columns that change the meaning of an SLI are there."""
         return {
-            name: table in self.tables and (column is None or column in self.tables[table].columns)
+            name: table in self.tables and column in self.tables[table].columns
             for name, (table, column) in CAPABILITIES.items()
         }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from exporter.errors import printable
-from exporter.findings import size
+from exporter.findings import plural, size
 from exporter.render import print_json, print_table
 
 #: Runs and days that a person is shown; JSON has all of them.
@@ -23,8 +23,8 @@ def print_storage(answer: Mapping[str, Any], output_format: str) -> None:
     for archive in answer["archives"]:
         damaged = f", {len(archive['damaged']):,} of them damaged" if archive["damaged"] else ""
         print(
-            f"archive {printable(archive['path'])}: {counted(archive['runs'], 'run')}{damaged}, "
-            f"{archive['rows']:,} rows, {size(archive['bytes'])}"
+            f"archive {printable(archive['path'])}: {plural(archive['runs'], 'run')}{damaged}, "
+            f"{plural(archive['rows'], 'row')}, {size(archive['bytes'])}"
         )
     if answer["warehouse_bytes"] is not None:
         print(f"warehouse: {size(answer['warehouse_bytes'])}")
@@ -44,9 +44,9 @@ def _print_file(file: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
     print(f"growth by events of the last {', '.join(rates)}; {limit}: {file['outlook']}")
     print(
         f"archive --older-than {answer['older_than']} would free about "
-        f"{size(file['archivable_bytes'])} ({counted(file['archivable_runs'], 'run')})"
+        f"{size(file['archivable_bytes'])} ({plural(file['archivable_runs'], 'run')})"
     )
-    how = "bytes" if file["is_measured"] else "bytes (estimated by rows)"
+    how = "size" if file["is_measured"] else "size (estimated by rows)"
     for title, key, rows in (
         ("table", "table", file["tables"]),
         ("run", "run_id", file["runs"][:_SHOWN]),
@@ -54,10 +54,10 @@ def _print_file(file: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
     ):
         if rows:
             print()
-            print_table([title, "rows", how], [(r[key], r["rows"], r["bytes"]) for r in rows])
+            sizes = [size(row["bytes"]) for row in rows]
+            widest = max(map(len, sizes))
+            print_table(
+                [title, "rows", how],
+                [(r[key], r["rows"], s.rjust(widest)) for r, s in zip(rows, sizes, strict=True)],
+            )
     print()
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 run, 2 runs."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

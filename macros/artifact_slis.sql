@@ -6,9 +6,9 @@
 -#}
 {%- macro artifact_slis() -%}
     count(*) as artifacts,
-        count(*) filter (is_success) as artifacts_success,
-        {{ percentage('count(*) filter (is_success)', 'count(*)') }} as yield_pct,
-        -- count() of a NULL flag is unknown, not zero: the file has no final_path to judge by
+        -- count() of a NULL flag is unknown, not zero: the file lacks a column to judge by
+        case when count(is_success) > 0 then count(*) filter (is_success) end as artifacts_success,
+        {{ percentage('count(*) filter (is_success)', 'count(is_success)') }} as yield_pct,
         case when count(is_corrupt) > 0 then count(*) filter (is_corrupt) end as corruption_count,
         sum(saved_bytes) / 1048576.0 as dedupe_saved_mb
 {%- endmacro -%}

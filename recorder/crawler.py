@@ -98,7 +98,7 @@ _NAMES: Final = {"work_id", "artifact_id", "resolver", "resolver_name", "source"
 _DEPTH: Final = 4
 #: Scheme and host of a URL; whatever cannot be part of a host's name ends it.
 _SITE: Final = re.compile(
-    r"\s*([A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#\\\s]*@)?"
+    r"\s*([A-Za-z][A-Za-z0-9+.-]+)://(?:[^/?#\\\s]*@)?"
     r"(\[[0-9A-Fa-f:.]+\]|[^\x00-\x2c\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f]+)"
 )
 

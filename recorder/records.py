@@ -87,7 +87,7 @@ class Parser:
         run = self._run(run_id)
         if unknown := record.keys() - set(schema.COLUMNS[table]):
             raise NoRecordError(
-                f"written by a newer recorder: {len(unknown)} columns are not known"
+                f"written by a newer recorder: its column {min(unknown)} is not known"
             )
         if not _is_time(record.get("ts")):
             record["ts"] = None

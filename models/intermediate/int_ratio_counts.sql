@@ -93,7 +93,9 @@ of_artifacts as (
         artifacts_success as numerator,
         artifacts as denominator,
     from artifacts
-    where grain in ('run', 'resolver')
+    where
+        grain in ('run', 'resolver')
+        and yield_pct is not null
     union all
     select
         run_id,

@@ -7,7 +7,9 @@ with requests as (
 events as (
 
     select * from {{ ref('stg_http_events') }}
-    where role = 'metadata'
+    where
+        role = 'metadata'
+        and lacks_from_cache is not true
 
 ),
 

@@ -4,6 +4,7 @@
 with artifacts as (
 
     select * from {{ ref('int_artifacts') }}
+    where is_success is not null
 
 ),
 

@@ -11,6 +11,8 @@ source_files as (
 
     select
         file_id,
+        -- NULL of files that an earlier release loaded, which did not ask
+        coalesce(has_sha256, true) as file_has_sha256,
         has_final_path,
         has_content_length,
         has_dedupe_action,
@@ -37,8 +39,14 @@ final as (
         ) as artifact_key,
         nullif(downloads.sha256, '') is not null as has_sha256,
         nullif(downloads.final_path, '') is not null as has_path,
-        has_sha256 and (has_path or not source_files.has_final_path) as is_success,
-        case when source_files.has_final_path then has_sha256 <> has_path end as is_half_done,
+        case
+            when source_files.file_has_sha256
+                then has_sha256 and (has_path or not source_files.has_final_path)
+        end as is_success,
+        case
+            when source_files.file_has_sha256 and source_files.has_final_path
+                then has_sha256 <> has_path
+        end as is_half_done,
         source_files.has_content_length and source_files.has_dedupe_action as file_has_dedupe,
         downloads.content_length,
         {{ lower_word('downloads.dedupe_action') }} as dedupe_action,

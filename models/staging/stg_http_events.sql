@@ -7,6 +7,16 @@ with events as (
 
 ),
 
+source_files as (
+
+    select
+        file_id,
+        has_status,
+        has_from_cache,
+    from {{ source('raw', 'source_files') }}
+
+),
+
 final as (
 
     select
@@ -35,9 +45,13 @@ final as (
         {{ lower_word('breaker_recorded') }} as breaker_recorded,
         elapsed_ms,
         {{ non_blank('error') }} as error,
-        file_id,
+        -- NULL of files that an earlier release loaded, which did not ask
+        not coalesce(source_files.has_status, true) as lacks_status,
+        not coalesce(source_files.has_from_cache, true) as lacks_from_cache,
+        events.file_id,
         load_id,
     from events
+    left join source_files on events.file_id = source_files.file_id
     where ({{ row_defect('seconds') }}) is null
 
 )

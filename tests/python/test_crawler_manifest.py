@@ -106,6 +106,29 @@ def test_beside_telemetry_tables(compiled: Path, lake: Lake, manifest: Path) -> 
     assert found["downloads"] == 42
 
 
+def test_a_manifest_without_checksums(tool: Tool, manifest: Path) -> None:
+    """Nothing tells whether a work succeeded: no data, from the file and from the warehouse."""
+    with changing(manifest) as connection:
+        connection.execute("alter table manifests drop column sha256")
+    assert tool("run", "--db", manifest).returncode == 0
+    answers = []
+    for words in (["--db", manifest], []):
+        done = tool("summary", *words, "--output-format", "json")
+        assert done.returncode == 0, done.stderr
+        answers.append(json.loads(done.stdout))
+    file, stored = answers
+    assert file == stored
+    assert (file["yield_pct"], file["corruption_count"]) == (None, None)
+    statuses = {slo["slo"]: slo["status"] for slo in file["slos"] if slo["scope"] == "run"}
+    assert (statuses["yield_pct"], statuses["corruption_count"]) == ("no_data", "no_data")
+    for command in (["diagnose"], ["report", "--format", "md"], ["metrics"]):
+        done = tool(*command, "--db", manifest)
+        assert (done.returncode, done.stderr.count("\n")) == (0, 0), done.stderr
+        assert "yield_pct{" not in done.stdout
+    told = tool("doctor", "--db", manifest).stdout
+    assert "manifests lacks sha256: yield_pct and corruption_count are NULL" in told
+
+
 def test_odd_manifests(compiled: Path, lake: Lake, tmp_path: Path) -> None:
     """Columns that an older crawler lacks, values of other types, tables of other programs."""
     path = tmp_path / "odd.sqlite3"

@@ -135,10 +135,10 @@ def test_a_planted_problem_is_named(
     ("check", "status", "found", "change"),
     [
         ("recorder", "good", "101 events of 1 writer, none dropped", "call_s = 0.5"),
-        ("recorder", "bad", "50 of 101 events were dropped by 1 writer; first error: disk full",
+        ("recorder", "bad", "50 of 101 events dropped by 1 writer; first error: disk full",
          "dropped = 50, first_error = 'disk full'"),
-        ("recorder", "warning", "1 of 101 events were dropped", "dropped = 1"),
-        ("recorder", "warning", "7 values fitted no column", "damaged_values = 7"),
+        ("recorder", "warning", "1 of 101 events dropped", "dropped = 1"),
+        ("recorder", "warning", "7 values that fitted no column are NULL", "damaged_values = 7"),
         ("recorder", "warning", "nothing was lost, but a writer met an error: full",
          "first_error = 'full'"),
         ("recorder", "unknown", "what was lost of 1 run is not recorded, such as run",

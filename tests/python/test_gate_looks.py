@@ -201,7 +201,7 @@ def test_every_target_has_an_alert_of_its_number(
     promtool.program("promtool")
     value, is_complete, told = gate_alerts.alert_rules(CONTEXT, marts)
     assert (value, is_complete, told) == (
-        0, True, "13 of 13 targets have an alert; promtool finds no fault",
+        0, True, "13 of 13 targets with an alert; promtool finds no fault",
     )  # fmt: skip
     # as after a target was changed, and the rules were not made anew
     marts.execute("update lake.marts.slo_targets set target = 99 where slo = 'yield_pct'")
@@ -247,7 +247,7 @@ def test_a_real_prometheus_is_asked(marts: duckdb.DuckDBPyConnection, tmp_path: 
             f"--web.listen-address=127.0.0.1:{port}",
         ):  # fmt: skip
             value, is_complete, told = eventually(lambda: (a := ask())[1] and a[0] == 0 and a)
-            assert told == ("13 of 13 targets have an alert that is evaluated; job docstokg: up")
+            assert told == ("13 of 13 targets with an alert that is evaluated; job docstokg: up")
             marts.execute("update lake.marts.slo_targets set target = 99 where slo = 'yield_pct'")
             value, _, told = ask()
             assert value == 1 and "not yield_pct run" in told

@@ -6,11 +6,14 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter import direct, load_plan, results, warehouse
 from exporter.compiled import Models
@@ -160,6 +163,33 @@ def test_generated_columns(compiled: Path, lake: Lake, tmp_path: Path) -> None:
     assert (found["http_429_pct"], found["cache_hit_pct"]) == (50, 40)
 
 
+def test_what_is_not_there_to_judge_by_is_no_data(
+    compiled: Path, lake: Lake, tmp_path: Path
+) -> None:
+    """A file without the column that a figure is about has none, neither 0 nor passing."""
+    path = tmp_path / "t.sqlite3"
+    with changing(path) as connection:
+        connection.executescript(
+            f"""
+            create table http_events ({ID}, run_id TEXT, ts REAL, host TEXT, role TEXT);
+            insert into http_events (run_id, ts, host, role) values ('r', {T}, 'h', 'metadata');
+            create table downloads ({ID}, run_id TEXT, ts REAL, artifact_id TEXT, final_path TEXT);
+            insert into downloads (run_id, ts, artifact_id, final_path)
+                values ('r', {T}, 'a', '/p'), ('r', {T}, 'b', null);
+            create table breaker_transitions ({ID}, run_id TEXT, ts REAL, host TEXT);
+            insert into breaker_transitions (run_id, ts, host) values ('r', {T}, 'h');
+            """
+        )
+    lake.load(path)
+    found = assert_same(compiled, lake, path, "r")
+    for name in (
+        "yield_pct", "corruption_count", "artifacts_success", "cache_hit_pct", "http_429_pct",
+        "breaker_opens", "breaker_opens_per_hour",
+    ):  # fmt: skip
+        assert found[name] is None, name
+    assert (found["artifacts"], found["requests"]) == (2, 1)
+
+
 def test_what_else_the_file_holds_is_in_nobodys_way(
     compiled: Path, lake: Lake, tmp_path: Path
 ) -> None:
@@ -198,7 +228,9 @@ def test_runs_that_differ_by_case(compiled: Path, lake: Lake, tmp_path: Path) ->
     assert assert_same(compiled, lake, path, "Nightly")["cache_hit_pct"] == 100
 
 
-@pytest.mark.parametrize("run", ["C:/runs/1", "https://crawl.example/1?k=v", "nul\0run"])
+@pytest.mark.parametrize(
+    "run", ["C:/runs/1", "s3:/runs/1", "https://crawl.example/1?k=v", "nul\0run"]
+)
 def test_run_ids_that_are_told_otherwise(
     compiled: Path, lake: Lake, tmp_path: Path, run: str
 ) -> None:
@@ -215,6 +247,19 @@ def test_run_ids_that_are_told_otherwise(
     assert as_key(run) == key
     lake.load(path)
     assert assert_same(compiled, lake, path, key)["finished_at"] is not None
+
+
+def test_a_drive_is_no_scheme_of_a_url() -> None:
+    for run in ("C:/runs/1", "d:\\/runs", "in C:/runs", "/mnt/c:/runs", "C:\\runs", "12:30", "a:"):
+        assert as_key(run) == run
+    for run in ("s3:/runs", "http:\\/\\/h", "see xC:/runs", "a-C:/runs", ":/", "é:/runs", "1:/"):
+        assert as_key(run) == f"url-sha256:{sha256(run.encode()).hexdigest()}"
+
+
+@given(st.text(st.sampled_from("Cz3+é :/\\\n"), max_size=8))
+def test_a_key_is_the_same_in_sql(run: str) -> None:
+    sql = f"select {_value('key', '', 'told')} from (select ? as told)"
+    assert duckdb.execute(sql, [run]).fetchone() == (as_key(run),)
 
 
 def test_files_of_two_workers_and_a_copy(compiled: Path, lake: Lake, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ spaced as (
         sample_weight,
         is_network,
         is_revalidated,
+        lacks_status,
         status,
         retry_after_s,
         retry_count,
@@ -77,7 +78,10 @@ measured as (
         sum(if(is_network and status = 429, sample_weight, 0)) as http_429_requests,
         sum(
             if(
-                is_network and (status is null or status between 500 and 599),
+                is_network
+                and (
+                    status is null and lacks_status is not true or status between 500 and 599
+                ),
                 sample_weight,
                 0
             )

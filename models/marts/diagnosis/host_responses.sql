@@ -16,7 +16,7 @@ counted as (
         case
             when not is_network then 'cache'
             when coalesce(is_revalidated, false) then 'revalidated'
-            when status is null then 'exception'
+            when status is null and lacks_status is not true then 'exception'
             else 'network'
         end as answer,
         status,

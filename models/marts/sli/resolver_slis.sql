@@ -24,7 +24,7 @@ final as (
         ttfp.ttfp_wall_p50_ms,
         ttfp.ttfp_wall_p95_ms,
         coalesce(artifacts.artifacts, 0) as artifacts,
-        coalesce(artifacts.artifacts_success, 0) as artifacts_success,
+        if(artifacts.run_id is null, 0, artifacts.artifacts_success) as artifacts_success,
         coalesce(ttfp.ttfp_artifacts, 0) as ttfp_artifacts,
     from artifacts
     full join ttfp on artifacts.run_id = ttfp.run_id and artifacts.resolver = ttfp.resolver

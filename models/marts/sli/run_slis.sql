@@ -62,7 +62,7 @@ final as (
         artifacts.dedupe_saved_mb,
         artifacts.corruption_count,
         coalesce(artifacts.artifacts, 0) as artifacts,
-        coalesce(artifacts.artifacts_success, 0) as artifacts_success,
+        if(artifacts.run_id is null, 0, artifacts.artifacts_success) as artifacts_success,
         coalesce(ttfp.ttfp_artifacts, 0) as ttfp_artifacts,
         coalesce(requests.requests, 0) as requests,
         coalesce(requests.network_requests, 0) as network_requests,
