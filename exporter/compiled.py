@@ -35,6 +35,8 @@ from exporter.results import (
 )
 from exporter.warehouse_schema import source_file_columns
 
+#: Where an installation brings those of its own models.
+_AHEAD: Final = Path(__file__).resolve().parent / "_compiled"
 #: Goes up when the layout of the compiled models' file changes: older files are left alone.
 _FORMAT = 10
 #: The models that answers are read from.
@@ -70,15 +72,16 @@ def compiled_for(project: Path | None, verbose: bool) -> Path:
 def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -> Path:
     """Return the file with the compiled models, having dbt write it if the models changed.
 
-    The file lies in the warehouse folder (or, where that cannot be written, in the temporary
-    folder) under the digest of the models, so that an edited model is compiled at its first use.
+    The installation brings the file of its own models. That of others lies in the warehouse folder
+    (or, where that cannot be written, in the temporary folder) under the digest of the models, so
+    that an edited model is compiled at its first use.
 
     Raises:
         ModelError: a model does not compile, or there is nowhere to write.
     """
-    # what is asked of the models, and over which columns, may change without them
-    asked = sha256(repr((_FORMAT, _ANSWERS, TABLES)).encode()).hexdigest()[:8]
-    name = f"{warehouse.models_version(project)}.{asked}.json"
+    name = _file_name(project)
+    if (_AHEAD / name).is_file():
+        return _AHEAD / name
     folders = [
         warehouse_dir() / "compiled",
         Path(tempfile.gettempdir()) / f"docstokg-{os.getuid()}",
@@ -94,9 +97,7 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as part:
-                part.write(text)
-            os.replace(part.name, folder / name)
+            _write(folder / name, text)
             return folder / name
         except OSError:
             continue
@@ -104,6 +105,36 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
         f"cannot write the compiled models to {folders[0]} nor to {folders[1]}: "
         "set DOCSTOKG_WAREHOUSE to a folder of your own"
     )
+
+
+def _file_name(project: Path) -> str:
+    # what is asked of the models, and over which columns, may change without them
+    asked = sha256(repr((_FORMAT, _ANSWERS, TABLES)).encode()).hexdigest()[:8]
+    return f"{warehouse.models_version(project)}.{asked}.json"
+
+
+def _compile_ahead() -> None:
+    """Compile this installation's own models, unless they are; run when it is built."""
+    from exporter.runner import compile_models
+
+    project = find_project()
+    file = _AHEAD / _file_name(project)
+    if file.is_file():
+        return
+    text = _with_columns(compile_models(project))
+    _AHEAD.mkdir(exist_ok=True)
+    _write(file, text)
+    file.chmod(0o644)  # whoever installed it, all may read it
+    for other in _AHEAD.iterdir():
+        if other != file:
+            other.unlink()
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file in one step."""
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as part:
+        part.write(text)
+    os.replace(part.name, file)
 
 
 def _with_columns(text: str) -> str:
@@ -330,3 +361,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("create schema lake.raw")
     columns = ", ".join(f"{name} {kind}" for name, kind in source_file_columns().items())
     connection.execute(f"create table lake.raw.source_files ({columns})")
+
+
+if __name__ == "__main__":
+    _compile_ahead()

@@ -27,9 +27,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 ROOT = Path(__file__).resolve().parents[2]
 Tool = Callable[..., "subprocess.CompletedProcess[str]"]
-_COMPILE = (
-    "from pathlib import Path; from exporter.compiled import compiled; compiled(Path(), print)"
-)
+_COMPILE = """
+import shutil
+from pathlib import Path
+from exporter.compiled import compiled
+from exporter.paths import warehouse_dir
+folder = warehouse_dir() / "compiled"
+folder.mkdir(parents=True)
+shutil.copy(compiled(Path(), print), folder)
+"""
 _BUILD = """
 from pathlib import Path
 from exporter import runner

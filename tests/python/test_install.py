@@ -46,7 +46,7 @@ def test_the_wheel_works_outside_the_checkout(installed: Path, tmp_path: Path) -
         )  # fmt: skip
 
     done = tool("summary", "--db", "t.sqlite3")
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert "Run run" in done.stdout
     done = tool("run", "--db", "t.sqlite3")
     assert done.returncode == 0, done.stderr
