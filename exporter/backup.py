@@ -248,8 +248,10 @@ def _closing_line(made: Made, db: Path, target: Store) -> str:
     from exporter.restore import amounts
 
     sums = made.manifest.sums
+    but = f" but for {len(made.unchecked)} {'index' if len(made.unchecked) == 1 else 'indexes'}"
+    checked = f"checked{but if made.unchecked else ''}"
     line = (
         f"{db}: {amounts(made.manifest)}, {sums.sqlite_bytes:,} bytes as "
-        f"{sums.compressed_bytes:,}, checked, in {target.where.rstrip('/')}/{made.archive}"
+        f"{sums.compressed_bytes:,}, {checked}, in {target.where.rstrip('/')}/{made.archive}"
     )
     return f"{line}; {made.deleted:,} older deleted" if made.deleted else line

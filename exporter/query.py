@@ -33,6 +33,7 @@ MEMORY_BYTES = 2 << 30
 _ABOUT_CATALOGS = re.compile(
     r"information_schema|pg_catalog|duckdb_|sqlite_|\b(show|describe|summarize)\b", re.IGNORECASE
 )
+_LIKE = re.compile(r'Did you mean "([^"]+)"')
 _STATM = Path("/proc/self/statm")
 _TOO_LONG = "the query took longer than {:g} s: narrow it, or raise --timeout"
 _TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series", "repeat", "repeat_row"})
@@ -118,10 +119,21 @@ def run_query(sql: str, limit: int, timeout_s: float) -> Result:
         except duckdb.InterruptException:
             raise QueryError(_TOO_LONG.format(timeout_s)) from None
         except duckdb.Error as error:
-            raise QueryError(f"the query failed: {one_line(error)}") from error
+            raise QueryError(f"the query failed: {one_line(error)}{_remedy(error)}") from error
         finally:
             timer.cancel()
     return Result(columns, rows[:limit], len(rows) > limit)
+
+
+def _remedy(error: duckdb.Error) -> str:
+    """Say what to do about a name that is not known."""
+    if isinstance(error, duckdb.CatalogException):
+        like = _LIKE.search(str(error))
+        meant = f" did you mean {like[1]}?" if like else ""
+        return f"{meant}; all tables: docstokg-telemetry query --query 'show all tables'"
+    if isinstance(error, duckdb.BinderException):
+        return "; columns of a table: docstokg-telemetry query --query 'describe TABLE'"
+    return ""
 
 
 @contextmanager

@@ -318,3 +318,19 @@ def test_sqlite_is_opened_read_only(tool: Tool, tmp_path: Path) -> None:
     tool("run", "--db", db)
     tool("summary", "--db", db)
     assert db.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("from run_slos", "Catalog Error: Table with name run_slos does not exist! did you mean "
+         "run_slis?; all tables: docstokg-telemetry query --query 'show all tables'"),
+        ("select nope from run_slis", 'Binder Error: Referenced column "nope" not found in FROM '
+         "clause!; columns of a table: docstokg-telemetry query --query 'describe TABLE'"),
+    ],
+)  # fmt: skip
+def test_an_unknown_name_is_told_with_what_to_do(
+    tool: Tool, loaded: Path, sql: str, said: str
+) -> None:
+    done = tool("query", "--query", sql)
+    assert (done.returncode, done.stderr) == (2, f"error: the query failed: {said}\n")

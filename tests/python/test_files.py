@@ -162,6 +162,7 @@ def test_what_only_the_application_has_is_no_damage(
     )  # fmt: skip
     done = tool("backup", "--db", db, "--out", "out")
     assert (done.returncode, done.stderr) == (0, "")
+    assert ", checked but for 1 index, in out/" in done.stdout.splitlines()[0]
     assert done.stdout.splitlines()[1:] == [f"backed up, but not checked: index i ({why})"]
     assert tool("restore", "--from", "out", "--db", tmp_path / "back.db").returncode == 0
     told = json.loads(tool("doctor", "--db", db, "--deep", "--output-format", "json").stdout)

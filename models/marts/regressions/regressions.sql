@@ -83,7 +83,7 @@ joined as (
         expected.subject,
         expected.slo,
         slos.comparator,
-        if(coalesce(estimates.is_ratio, slos.slo = 'corruption_count'), '%', slos.unit) as unit,
+        if(coalesce(estimates.is_ratio, false), '%', slos.unit) as unit,
         if(slos.comparator = '>=', -1, 1) as worse_sign,
         slos.smallest_sample,
         estimates.slo is not null as is_comparable,
