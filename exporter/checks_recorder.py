@@ -36,7 +36,7 @@ def check_recorders(path: str, project: Path | None) -> Iterator[Finding]:
     yield _overhead(runs)
 
 
-def _ask(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+def _ask(connection: duckdb.DuckDBPyConnection, _sources: object) -> list[Row]:
     return rows(connection, f"select * from lake.marts.{_MODEL} order by run_id")
 
 

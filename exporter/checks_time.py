@@ -5,7 +5,7 @@ DuckDB reads the file here: see `exporter.examine` for why nothing else may in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from exporter.findings import Finding, duration, good, plural
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.rejections import over_file, short
 from exporter.results import Row, rows
+from exporter.sources import Source, own_name
 from recorder.privacy import Privacy
 
 #: Names of runs that one line holds.
@@ -56,8 +57,8 @@ def check_rows(path: str, deep: bool, project: Path | None) -> Iterator[Finding]
     yield from _values(found.values)
 
 
-def _ask(connection: duckdb.DuckDBPyConnection) -> _Found:
-    return _Found(
+def _ask(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source]) -> _Found:
+    found = _Found(
         rows(connection, "select * from lake.diagnosis.file_times order by table_name"),
         rows(connection, "select * from lake.diagnosis.file_runs order by last_event_at, run_id"),
         rows(
@@ -69,6 +70,9 @@ def _ask(connection: duckdb.DuckDBPyConnection) -> _Found:
             "order by misfits desc, table_name, column_name",
         ),
     )
+    for value in found.values:
+        value["own_name"] = own_name(sources, value["table_name"], value["column_name"])
+    return found
 
 
 def _seen(table: Row) -> str:
@@ -163,7 +167,7 @@ def _values(columns: list[Row]) -> Iterator[Finding]:
         yield Finding(
             "values",
             "bad" if column["is_notable"] else "warning",
-            f"{column['table_name']}.{column['column_name']}: values do not fit in "
+            f"{column['own_name']}: values do not fit in "
             f"{column['misfits']:,} of {plural(column['row_count'], 'row')} and count as missing, "
             f"such as {_shown(column['example'])}",
             "correct the crawler; docs/runbooks/data-quality.md: values that do not fit",

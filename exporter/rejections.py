@@ -75,7 +75,7 @@ def over_file(
     path: str,
     project: Path | None,
     wanted: Sequence[str],
-    ask: Callable[[duckdb.DuckDBPyConnection], Answer],
+    ask: Callable[[duckdb.DuckDBPyConnection, Sequence[Source]], Answer],
     newest: int | None = None,
 ) -> Answer:
     """Ask models over a file, nothing loaded.
@@ -84,7 +84,7 @@ def over_file(
         path: the file.
         project: the analyst's own copy of the dbt project.
         wanted: names of the models that are built.
-        ask: what to ask them.
+        ask: what to ask them, given the connection and what was read.
         newest: how many ids of each table to look at, the highest; None for all rows.
 
     Raises:
@@ -107,7 +107,7 @@ def over_file(
             raw_views(connection, probe.sources, typed, newest)
             try:
                 models.build(connection, wanted)
-                return ask(connection)
+                return ask(connection, probe.sources)
             except ENGINE_ERRORS:
                 # a value of another type than its column's: value by value, then
                 if not typed:
@@ -178,7 +178,7 @@ def short(recorded: str) -> str:
     return repr(recorded if len(recorded) <= _LONGEST else f"{recorded[: _LONGEST - 1]}…")
 
 
-def _counted(connection: duckdb.DuckDBPyConnection) -> Rejected:
+def _counted(connection: duckdb.DuckDBPyConnection, _sources: Sequence[Source]) -> Rejected:
     rejected = connection.execute(
         f"select table_name, reason, count(*) from lake.staging.{_MODEL} group by all"
     ).fetchall()

@@ -17,7 +17,13 @@ import duckdb
 
 from exporter import archived
 from exporter.archived import ArchiveDamaged, ArchivedRun
-from exporter.crawler_tables import CRAWLER_TABLES, TELEMETRY_FAMILY, expressions, filled
+from exporter.crawler_tables import (
+    CRAWLER_TABLES,
+    TELEMETRY_FAMILY,
+    expressions,
+    filled,
+    own_columns,
+)
 from exporter.errors import shown
 from exporter.raw_schema import CAPABILITIES, TABLES
 from exporter.raw_sql import COMPUTED, ENGINE_ERRORS, TableShape, literal
@@ -339,6 +345,19 @@ def _shape(
         id_is_rowid=is_stored and keys == [("id", "INTEGER")] and not has_pk_index,
         has_rowid=kind == "table" and is_stored and not without_rowid,
     )
+
+
+def own_name(sources: Iterable[Source], table: str, column: str) -> str:
+    """Return what files themselves call a column of the contract; several names, where they do."""
+    names = []
+    for source in sources:
+        shape = source.tables.get(table)
+        if shape is None or column not in shape.columns:
+            continue
+        read = CRAWLER_TABLES.get(shape.name.lower())
+        columns = own_columns(read, column) if read else [shape.columns[column][0]]
+        names += [f"{shape.name}.{own}" for own in columns]
+    return ", ".join(dict.fromkeys(names)) or f"{table}.{column}"
 
 
 def reason_of(error: BaseException, path: str | None = None) -> str:
