@@ -137,7 +137,7 @@ def test_parquet_that_cannot_be_read_back_is_counted(
     monkeypatch.setattr("exporter.export.export", lambda *_: written)
     value, is_complete, told = gate_commands.parquet(replace(CONTEXT, parquet=tmp_path), marts)
     assert (value, is_complete) == (2, True)
-    assert "bad: " in told and "short: 1 rows read of 2" in told
+    assert "bad: " in told and "short: 1 row read of 2" in told
 
 
 def test_lines_of_the_log_that_tell_of_trouble(
