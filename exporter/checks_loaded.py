@@ -6,6 +6,7 @@ DuckDB reads the file here: see `exporter.examine` for why nothing else may in t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +15,19 @@ import duckdb
 from exporter import warehouse
 from exporter.checks_warehouse import Warehouse
 from exporter.errors import TelemetryError, one_line
-from exporter.findings import Finding, good, plural
+from exporter.findings import STATUSES, Finding, good, plural
 from exporter.load_plan import Marks, SourceFailed
-from exporter.raw_schema import TABLES
 from exporter.raw_sql import ENGINE_ERRORS
-from exporter.rejections import Rejected, rejected_in_file, rejected_in_warehouse
+from exporter.rejections import over_file
+from exporter.results import Row, rows
 from exporter.sources import Source, attached
 
 #: Rows of a file of which the models' rule is tried at once: a second or two.
 TRIED_ROWS: Final = 500_000
-#: Share of a table's rows whose loss falsifies figures.
-REJECTED_BAD: Final = 0.01
+_VERDICTS: Final = (
+    "select * from lake.marts.rejection_verdicts where table_name is not null "
+    "and coalesce(file_id = ?, true) order by list_position(?, status), table_name"
+)
 _RUN: Final = "docstokg-telemetry run --db FILE"
 
 
@@ -68,35 +71,39 @@ def _rejected(
 ) -> Finding:
     check = "rejected rows"
     try:
+        found = None
         if file_id is not None:
-            found, where = rejected_in_warehouse(connection, file_id), "as loaded"
-        else:
-            rows = _estimate(connection, source)
-            if rows > TRIED_ROWS and not deep:
-                why = f"not loaded yet, and {rows:,} rows are too many to try in a few seconds"
+            with suppress(duckdb.CatalogException):  # models without verdicts built the warehouse
+                found, where = _verdicts(connection, file_id), "as loaded"
+        if found is None:
+            number = _estimate(connection, source)
+            if number > TRIED_ROWS and not deep:
+                why = f"not loaded yet, and {number:,} rows are too many to try in a few seconds"
                 return Finding(check, "unknown", why, f"{_RUN}; or doctor --deep")
-            found, where = (
-                rejected_in_file(source.path, project),
-                "as they would be loaded",
+            found = over_file(
+                source.path, project, ["rejection_verdicts"], lambda opened, _: _verdicts(opened)
             )
+            where = "as they would be loaded"
     except (TelemetryError, *ENGINE_ERRORS) as error:
         return Finding(check, "unknown", one_line(error), f"see what {_RUN} says")
     return _judged(found, where)
 
 
-def _judged(found: Rejected, where: str) -> Finding:
-    count, total = sum(found.rejected.values()), sum(found.rows.values())
+def _verdicts(connection: duckdb.DuckDBPyConnection, file_id: str | None = None) -> list[Row]:
+    """Return the verdicts on the tables of a file, or of the only one there is, the worst first."""
+    return rows(connection, _VERDICTS, file_id, list(STATUSES))
+
+
+def _judged(found: list[Row], where: str) -> Finding:
+    count, total = (sum(table[name] for table in found) for name in ("rejected", "row_count"))
     if not count:
         return good("rejected rows", f"none of {total:,}, {where}")
-    by_table = {t: sum(n for (name, _), n in found.rejected.items() if name == t) for t in TABLES}
-    share = max(n / max(found.rows.get(table, n), 1) for table, n in by_table.items())
-    listed = ", ".join(
-        f"{table} {number:,} ({reason})"
-        for (table, reason), number in sorted(found.rejected.items(), key=lambda i: -i[1])
-    )
+    told = [(-why["rejected"], table["table_name"], why["reason"])
+            for table in found for why in table["reasons"]]  # fmt: skip
+    listed = ", ".join(f"{table} {-number:,} ({reason})" for number, table, reason in sorted(told))
     return Finding(
         "rejected rows",
-        "bad" if share > REJECTED_BAD else "warning",
+        found[0]["status"],
         f"{count:,} of {total:,}, {where}: {listed}",
         "docs/runbooks/data-quality.md: rejected rows",
     )

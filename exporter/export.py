@@ -92,10 +92,12 @@ def _write(
     where = ""
     if only_chosen:
         columns = [row[0] for row in connection.execute(f"describe {relation}").fetchall()]
-        if "run_id" in columns:
-            where = "where run_id in (from temp.chosen_runs)"
-        if "file_id" in columns:
-            where += " or file_id in (from temp.chosen_files)"
+        chosen = [
+            f"{column} in (from temp.chosen_{of})"
+            for column, of in (("run_id", "runs"), ("file_id", "files"))
+            if column in columns
+        ]
+        where = f"where {' or '.join(chosen)}" if chosen else ""
     if schema == "marts":  # small, and often a view: work it out once, not for each count
         connection.execute(f"create or replace temp table copied as from {relation} {where}")
         relation, where = "temp.copied", ""

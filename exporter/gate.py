@@ -21,8 +21,8 @@ EXAMPLE: Final = (
     "Example: docstokg-telemetry gate ramp --db 'runs/*/manifest.sqlite3' "
     "--metrics-url http://127.0.0.1:9108/metrics"
 )
-#: Days that the production phase looks back, as the guide's review after four weeks does.
-_PRODUCTION_DAYS: Final = 28
+#: Production looks back as far as the SLOs do.
+_WINDOW: Final = "select ceil(max(window_days))::integer as days from lake.marts.slo_targets"
 
 
 class Phase(StrEnum):
@@ -47,7 +47,10 @@ def gate(
     days: Annotated[
         int | None,
         typer.Option(
-            "--days", min=1, max=36_500, help="Only runs of the last days; 28 for production."
+            "--days",
+            min=1,
+            max=36_500,
+            help="Only runs of the last days; for production as long as the SLOs' window.",
         ),
     ] = None,
     log: Annotated[
@@ -116,35 +119,38 @@ def gate(
         prometheus_url=prometheus_url,
         grafana_url=grafana_url,
     )
-    since = days or (_PRODUCTION_DAYS if phase is Phase.production else None)
-    verdicts, has_passed, runs = _judge(context, phase, since)
+    verdicts, has_passed, since = _judge(context, phase, days)
     skipped = [skip.path for skip in outcome.report.skipped]
     has_passed = has_passed and not skipped  # what was not read may fail
     if output_format is OutputFormat.json:
         from exporter.render import print_json
 
         answer: dict[str, Any] = {"phase": phase.value, "passed": has_passed, "days": since}
-        print_json(answer | {"runs": runs, "skipped": skipped, "criteria": verdicts})
+        print_json(answer | {"runs": context.runs, "skipped": skipped, "criteria": verdicts})
     else:
         from exporter.render_gate import print_checklist
 
-        print_checklist(phase.value, verdicts, len(runs), since, has_passed)
+        print_checklist(phase.value, verdicts, len(context.runs), since, has_passed)
     raise typer.Exit(0 if has_passed else 1)
 
 
-def _judge(context: Context, phase: Phase, days: int | None) -> tuple[list[Row], bool, list[str]]:
-    """Return a phase's verdicts in their order, whether it passed, and the runs they are about.
+def _judge(context: Context, phase: Phase, days: int | None) -> tuple[list[Row], bool, int | None]:
+    """Return a phase's verdicts in their order, whether it passed, and the days it looks back.
 
     Args:
         context: what there is to look at; its runs are chosen here.
         phase: the phase.
-        days: only runs of the last days; None for all of the files.
+        days: only runs of the last days; None for all of the files, for production for those of
+            the SLOs' window.
     """
     from exporter import chosen_runs, gate_seen, results
 
-    words = [f"since:{days}d"] if days else []
     among = set().union(*context.runs_of.values())
     with chosen_runs.current(context.project_dir) as connection:
+        if days is None and phase is Phase.production:
+            (window,) = results.rows(connection, _WINDOW)
+            days = int(window["days"])
+        words = [f"since:{days}d"] if days else []
         context.runs = chosen_runs.choose(connection, words, among)
         wanted = [
             str(row["criterion"])
@@ -168,4 +174,4 @@ def _judge(context: Context, phase: Phase, days: int | None) -> tuple[list[Row],
             phase.value,
         )
     has_passed = all([verdict.pop("has_phase_passed") for verdict in verdicts])
-    return verdicts, has_passed, context.runs
+    return verdicts, has_passed, days

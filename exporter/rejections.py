@@ -1,10 +1,9 @@
-"""How many rows of a file the models reject: as loaded, or as the same rule would."""
+"""Rows that the models reject: told of runs, files and loads."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -13,7 +12,6 @@ import duckdb
 from exporter.direct_read import raw_views
 from exporter.errors import SourceError
 from exporter.findings import are, plural
-from exporter.raw_schema import TABLES
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.sources import Source
 
@@ -26,49 +24,6 @@ SEE_DOCTOR: Final = "see which and what to do: docstokg-telemetry doctor --db FI
 #: Characters of a recorded value that are shown.
 _LONGEST: Final = 40
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """Rows of one file.
-
-    Attributes:
-        rejected: number of rows by table and reason.
-        rows: number of rows, rejected or not, by table.
-    """
-
-    rejected: dict[tuple[str, str], int]
-    rows: dict[str, int]
-
-
-def rejected_in_warehouse(lake: duckdb.DuckDBPyConnection, file_id: str) -> Rejected:
-    """Count what the published warehouse has of a file.
-
-    Raises:
-        duckdb.Error: it cannot be read.
-    """
-    found = lake.execute(
-        "select table_name, reason, count(*) from lake.marts.rejected_rows "
-        "where file_id = ? group by all",
-        [file_id],
-    ).fetchall()
-    rows = {}
-    for table in TABLES:
-        row = lake.execute(
-            f"select count(*) from lake.raw.{table} where file_id = ?", [file_id]
-        ).fetchone()
-        rows[table] = int(row[0]) if row else 0
-    return Rejected({(table, reason): number for table, reason, number in found}, rows)
-
-
-def rejected_in_file(path: str, project: Path | None) -> Rejected:
-    """Count by the models' own rule over the file, nothing loaded.
-
-    Raises:
-        TelemetryError: the models do not compile, or the file cannot be read.
-        duckdb.Error: the file cannot be read.
-    """
-    return over_file(path, project, [_MODEL], _counted)
 
 
 def over_file(
@@ -153,40 +108,23 @@ def of_relation(
 
 
 def mostly_rejected(lake: duckdb.DuckDBPyConnection, load_id: int) -> list[str]:
-    """Say of each file of whose rows a load rejected at least half, how many and why."""
-    rows = " union all ".join(
-        f"select file_id from lake.raw.{table} where load_id = {load_id:d}" for table in TABLES
-    )
+    """Say of each file of whose rows a load rejected most, how many and why."""
     found = lake.execute(
-        "with bad as (select file_id, count(*) as rejected, mode(reason) as reason, "
-        "min(recorded) as recorded from lake.marts.rejected_rows "
-        f"where load_id = {load_id:d} group by file_id), "
-        f"loaded as (select file_id, count(*) as rows from ({rows}) group by file_id) "
-        "select files.path, rejected, loaded.rows, reason, recorded from bad "
-        "join loaded using (file_id) join lake.raw.source_files as files using (file_id) "
-        "where rejected * 2 >= loaded.rows order by files.path"
+        "select path, rejected, row_count, reasons[1].reason, reasons[1].example "
+        "from lake.marts.rejection_verdicts join lake.raw.source_files using (file_id) "
+        "where rejection_verdicts.load_id = ? and is_mostly_rejected order by path",
+        [load_id],
     ).fetchall()
     return [
         f"{path}: {rejected:,} of {plural(rows, 'new row')} rejected, with {reason}"
-        f"{'' if recorded is None else f' (such as {short(recorded)})'}"
-        for path, rejected, rows, reason, recorded in found
+        f"{'' if example is None else f' (such as {short(example)})'}"
+        for path, rejected, rows, reason, example in found
     ]
 
 
 def short(recorded: str) -> str:
     """Return a recorded value as a message shows it."""
     return repr(recorded if len(recorded) <= _LONGEST else f"{recorded[: _LONGEST - 1]}…")
-
-
-def _counted(connection: duckdb.DuckDBPyConnection, _sources: Sequence[Source]) -> Rejected:
-    rejected = connection.execute(
-        f"select table_name, reason, count(*) from lake.staging.{_MODEL} group by all"
-    ).fetchall()
-    rows = {}
-    for table in TABLES:
-        row = connection.execute(f"select count(*) from lake.raw.{table}").fetchone()
-        rows[table] = int(row[0]) if row else 0
-    return Rejected({(table, reason): number for table, reason, number in rejected}, rows)
 
 
 def _say(message: str) -> None:

@@ -263,19 +263,14 @@ def print_runs(rows: Sequence[Row]) -> None:
 
 
 def _print_worst_hosts(console: Any, summary: Summary) -> None:
-    """Name the hosts that weigh most in the failing SLOs that hosts explain."""
-    failing = {slo["slo"] for slo in summary.slos if slo["status"] == "fail"}
-    if not failing:
+    """Name the hosts with the most errors, where an SLO is missed."""
+    if all(slo["status"] != "fail" for slo in summary.slos):
         return
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    trouble = ("http_429_requests", "http_5xx_requests", "exceptions")
-    worst = sorted(
-        (host for host in summary.hosts if any(host[column] for column in trouble)),
-        key=lambda host: -sum(host[column] for column in trouble),
-    )[:_HOSTS_SHOWN]
+    worst = [host for host in summary.hosts if host["errors_place"]][:_HOSTS_SHOWN]
     if not worst:
         return
     console.print()
@@ -286,10 +281,13 @@ def _print_worst_hosts(console: Any, summary: Summary) -> None:
         title_justify="left",
     )
     names = ("host", "network requests", "429", "5xx", "exceptions", "retries", "latency p95")
+    counted = (
+        "network_requests", "http_429_requests", "http_5xx_requests", "exceptions", "retries"
+    )  # fmt: skip
     for index, name in enumerate(names):
         table.add_column(name, justify="right" if index else "left")
     for host in worst:
-        counts = [f"{host[c]:,.0f}" for c in ("network_requests", *trouble, "retries")]
+        counts = [f"{host[column]:,.0f}" for column in counted]
         table.add_row(Text(printable(host["host"])), *counts, amount(host["latency_p95_ms"], "ms"))
     console.print(table)
 

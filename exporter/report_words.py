@@ -25,8 +25,6 @@ MARK: Final = {
 _OF: Final = {"run_role": "role", "run_host": "host", "run_resolver": "resolver"}
 _EXPLAINED: Final = 3
 _OTHERS: Final = 3
-#: A part below this is that of one among many.
-_FEW: Final = 0.25
 #: A part above this is more than the whole: not by rounding alone.
 _WHOLE: Final = 1 + 1e-9
 
@@ -211,8 +209,7 @@ def _culprit(worse: Sequence[Row]) -> str:
         explained = explaining(row)
         if explained:
             first = explained[0]
-            part = first["share_of_change"]
-            if part is not None and part < _FEW and len(row["explanations"]) > 1:
+            if first["is_one_of_many"]:
                 return f"Many: no {first['dimension']} explains much"
             return printable(str(first["segment"]))
     return ""

@@ -71,7 +71,7 @@ class Summary:
         slis: its row of run_slis.
         verdict: its row of run_verdicts.
         slos: its rows of slo_verdicts, scope by scope, the worst first.
-        hosts: its rows of host_traffic, busiest first.
+        hosts: its rows of host_traffic, those with the most errors first.
         rejected_rows: rows of the run that could not be used.
         misfit_values: its rows of misfit_values, the most notable first.
         dropped_events: events that its recorder dropped; None where no recorder says.
@@ -164,7 +164,8 @@ def summary(connection: duckdb.DuckDBPyConnection, run_id: str) -> Summary:
         slos=slos,
         hosts=rows(
             connection,
-            "select * from lake.marts.host_traffic where run_id = ? order by requests desc, host",
+            "select * from lake.marts.host_traffic where run_id = ? "
+            "order by errors_place nulls last, host",
             run_id,
         ),
         rejected_rows=rows(

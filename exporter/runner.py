@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ class Build:
         failed_tests: data tests that failed, with what dbt said.
         rejected: rows of this load that were set aside.
         rejected_in_all: rows set aside over all loads.
-        mostly_rejected: of files of whose new rows at least half were set aside, what to tell.
+        mostly_rejected: of files of whose new rows most were set aside, what to tell.
     """
 
     report: LoadReport
@@ -236,7 +236,8 @@ def _count_rejected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> No
         ).fetchone()
         outcome.rejected, outcome.rejected_in_all = row or (0, 0)
         if outcome.rejected and outcome.report.load_id is not None:
-            outcome.mostly_rejected = mostly_rejected(connection, outcome.report.load_id)
+            with suppress(duckdb.CatalogException):  # a failed test kept it from being built
+                outcome.mostly_rejected = mostly_rejected(connection, outcome.report.load_id)
 
 
 def _name_of(manifest: dict[str, Any], unique_id: str) -> str:

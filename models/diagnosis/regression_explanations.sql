@@ -186,6 +186,8 @@ final as (
         total_change as measure_change,
         contribution / nullif(total_change, 0) as share_of_change,
         explained < 0 as is_offsetting,
+        coalesce(share_of_change < {{ var('regression_much_part') }}, false)
+        and count(*) over (partition by slo, scope, subject) > 1 as is_one_of_many,
         rate_now_pct,
         rate_before_pct,
         share_now_pct,

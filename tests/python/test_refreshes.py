@@ -96,7 +96,8 @@ def assert_as_built_anew(lake: RefreshedLake, compiled: Path, paths: list[Path])
         each.ask(asked)
     lake.read_all()
     anew.build()
-    assert_same({m: differences(anew.rows(m), lake.rows(m)) for m in anew.models.models})
+    models = [m for m in anew.models.models if m != "rejection_verdicts"]  # which is by load
+    assert_same({m: differences(anew.rows(m), lake.rows(m)) for m in models})
     return anew
 
 

@@ -37,6 +37,15 @@ final as (
         retries,
         latency_ms[1] as latency_p50_ms,
         latency_ms[2] as latency_p95_ms,
+        http_429_requests + http_5xx_requests + exceptions as errors,
+        if(
+            errors > 0,
+            row_number() over (
+                partition by run_id
+                order by round(errors, 9) desc, round(requests, 9) desc, host asc
+            ),
+            null
+        ) as errors_place,
     from measured
 
 )
