@@ -18,6 +18,7 @@ from exporter import warehouse
 from exporter.archive_notes import archives_of, note_of, notes_of
 from exporter.compiled import Models, prepare
 from exporter.direct_find import (
+    BOUNDS_MODEL,
     Found,
     NoRunAtAll,
     NoSuchRun,
@@ -93,6 +94,7 @@ def opened(
         if not probe.sources:
             raise SourceError(unreadable(names, skipped))
         by_models = partial(_runs_by_models, models)
+        models.build(connection, [BOUNDS_MODEL])
         try:
             found, runs, is_whole = _found(
                 connection, probe.sources, run, by_models, beside, skipped
@@ -209,12 +211,14 @@ def runs_of(
     Returns:
         Last times (Unix seconds) by run by path, and the files that could not be read.
     """
-    models = Models(compiled_models.read_text("utf-8"))
-    by_models = partial(_runs_by_models, models)
+    text = compiled_models.read_text("utf-8")
     runs: dict[str, dict[str, float]] = {}
     skipped: list[Skipped] = []
     for start in range(0, len(paths), CHUNK_FILES):
         with attached_in_memory(paths[start : start + CHUNK_FILES]) as (connection, probe):
+            models = Models(text)  # which knows what one connection has
+            models.build(connection, [BOUNDS_MODEL])
+            by_models = partial(_runs_by_models, models)
             for source in probe.sources:
                 try:
                     of_file = runs.setdefault(source.path, {})

@@ -19,8 +19,8 @@ from exporter.sources import Skipped, Source, reason_of
 #: Gives every run of a file with its latest time, as the staging models see them.
 RunsByModels = Callable[[duckdb.DuckDBPyConnection, Source], dict[str, float]]
 
-#: Seconds since 1970 of the years 2000 and 2101: the times that staging accepts.
-_YEARS = (946684800, 4133980800)
+#: Has the times that staging accepts; to be built before runs are looked for.
+BOUNDS_MODEL = "int_time_bounds"
 _NEVER = float("-inf")
 
 # The runs of a table and their latest times by walking an index on (run_id, ts), run by run.
@@ -272,8 +272,8 @@ def _runs_of_table(
 ) -> list[tuple[str, float, Extent | None]] | None:
     """Return (run, latest time, extent) by index or by one scan; None where a name or time is odd.
 
-    What staging makes of plain text and of numbers between the years 2000 and 2100 is known:
-    nothing. Whatever else there is has to go through the models.
+    What staging makes of plain text and of usual times is known: nothing. Whatever else there is
+    has to go through the models.
     """
     shape = source.tables[table]
     if table not in TELEMETRY:  # a recorder that recorded nothing makes no run
@@ -302,12 +302,14 @@ def _runs_of_table(
         rows = connection.execute(sql).fetchall()
     except ENGINE_ERRORS:
         return None
+    if not _are_usual(connection, [ts for row in rows for ts in row[1:3]]):
+        return None
     total = sum(row[5] or 0 for row in rows)
     runs: list[tuple[str, float, Extent | None]] = []
-    for run_id, first, last, low, high, count in rows:
+    for run_id, _, last, low, high, count in rows:
         if run_id is None:
             continue
-        if _is_odd(run_id) or any(ts is not None and not _is_usual(ts) for ts in (first, last)):
+        if _is_odd(run_id):
             return None
         extent = None if low is None else Extent(low, high, count, total)
         runs.append((run_id, _NEVER if last is None else float(last), extent))
@@ -327,11 +329,11 @@ def _runs_by_index(
         "from sqlite_query(?, ?)",
         [source.alias, sql],
     ).fetchall()
-    for run_id, kind, type_, ts in rows:
+    for run_id, kind, type_, _ in rows:
         if kind != "text" or _is_odd(run_id) or type_ not in ("real", "integer", "null"):
             return None
-        if ts is not None and not _is_usual(ts):
-            return None
+    if not _are_usual(connection, [row[3] for row in rows]):
+        return None
     return [(run_id, _NEVER if ts is None else ts, None) for run_id, _, _, ts in rows]
 
 
@@ -345,8 +347,14 @@ def is_changed(run: str) -> bool:
     return run.startswith("url-sha256:") or "\ufffd" in run or _is_odd(run)
 
 
-def _is_usual(ts: float) -> bool:
-    return _YEARS[0] <= ts < _YEARS[1]
+def _are_usual(connection: duckdb.DuckDBPyConnection, times: Sequence[float | None]) -> bool:
+    """Tell whether numbers are times in seconds that count; None is no matter."""
+    found = connection.execute(
+        "select bool_and(ts >= first_s and ts < end_s) "
+        f"from lake.intermediate.{BOUNDS_MODEL}, (select unnest(?::double[]) as ts)",
+        [times],
+    ).fetchone()
+    return found != (False,)
 
 
 def _indexes(

@@ -6,13 +6,19 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from exporter import direct, results, samples
+from exporter.compiled import Models
+from exporter.crawler_tables import CRAWLER_TABLES
 from exporter.errors import TelemetryError
 from exporter.raw_sql import careful_sql, lean_sql, typed_reader_fits, typed_sql
+
+from .support.runs import Tool
 
 START = 1_795_000_000
 FLAGS = {
@@ -111,3 +117,65 @@ def test_a_file_all_of_whose_rows_are_rejected_says_so(
     with pytest.raises(TelemetryError) as told:
         samples.collect([str(path)], "latest", 1, compiled, "models")
     assert str(told.value).startswith(said)
+
+
+@pytest.mark.parametrize("index", ["select 1", "create index i on http_events (run_id, ts)"])
+@pytest.mark.parametrize(
+    ("ts", "latest", "looks"),
+    [
+        (946684799.5, None, 1),
+        (946684800.0, 946684800, 0),
+        (4133980799.5, 4133980799.5, 0),
+        (4133980800.0, None, 1),
+        (946684800000.0, 946684800, 1),  # milliseconds
+    ],
+)
+def test_runs_are_found_by_the_times_that_staging_takes(
+    tmp_path: Path,
+    compiled: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    index: str,
+    ts: float,
+    latest: float | None,
+    looks: int,
+) -> None:
+    path = file_of(tmp_path / "f.db", TYPED, [("r", ts, 200, 0)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(index)
+    by_models, asked = direct._runs_by_models, []
+    monkeypatch.setattr(
+        direct, "_runs_by_models", lambda *given: asked.append(1) or by_models(*given)
+    )
+    runs, skipped = direct.runs_of([(str(path), True)], compiled)
+    assert runs == {str(path): {} if latest is None else {"r": latest}}
+    assert (len(asked), skipped) == (looks, [])
+
+
+def test_the_crawlers_own_tables_are_read_by_the_same_first_time(compiled: Path) -> None:
+    bounds = Models(compiled.read_text("utf-8")).models["int_time_bounds"]["sql"]
+    first, end = duckdb.sql(bounds).fetchall()[0]
+    assert (first, end) == (
+        datetime(2000, 1, 1, tzinfo=UTC).timestamp(),
+        datetime(2101, 1, 1, tzinfo=UTC).timestamp(),
+    )
+    assert f">= {first:.0f} " in CRAWLER_TABLES["breaker_events"].columns["ts"][0]
+
+
+@pytest.mark.slow
+def test_a_load_that_rejects_half_of_a_files_new_rows_names_it(tool: Tool, tmp_path: Path) -> None:
+    rows = [("r", START, 200, 0), ("r", "gestern", 200, 0), (" ", START, 200, 0), ("r", None, 1, 1)]
+    path = file_of(tmp_path / "f.db", UNTYPED, [*rows, *rows[:2]])
+    done = tool("run", "--db", path)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        1,
+        f"{path}: 4 of 6 new rows rejected, with no usable time (such as 'gestern'); "
+        "see which and what to do: docstokg-telemetry doctor --db FILE",
+    )
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executemany(
+            "insert into http_events (run_id, ts, status, from_cache) values (?, ?, ?, ?)",
+            [*[rows[0]] * 2, rows[1]],
+        )
+        connection.commit()
+    done = tool("run", "--db", path)  # of the new ones fewer than half
+    assert (done.returncode, "rejected, with" in done.stderr) == (0, False)
