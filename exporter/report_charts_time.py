@@ -25,12 +25,12 @@ from exporter.results import Row
 
 #: Width that a column has room for (CSS pixels).
 _COLUMN: Final = 290
-#: Up to where a share of errors, which have no target, has which name and shade (%).
-_SHARES: Final = ((0.0, "none"), (2.0, "≤ 2 %"), (5.0, "≤ 5 %"), (10.0, "≤ 10 %"),
-                  (25.0, "≤ 25 %"), (float("inf"), "> 25 %"))  # fmt: skip
-#: The names and shades of http_429_level.
-_LEVELS: Final = ("none", "within target", "≤ 2 × target", "≤ 5 × target", "≤ 10 × target",
-                  "> 10 × target")  # fmt: skip
+#: The names of http_429_level and of error_level, by what they are levels of.
+_LEVELS: Final = {
+    "http_429_pct": ("none", "within target", "≤ 2 × target", "≤ 5 × target", "≤ 10 × target",
+                     "> 10 × target"),
+    "error_pct": ("none", "≤ 2 %", "≤ 5 %", "≤ 10 %", "≤ 25 %", "> 25 %"),
+}  # fmt: skip
 _MANY_CELLS: Final = 200
 #: Height of a row with its name above it (CSS pixels), letters that there is room for, and how wide
 #: a letter of a label is (CSS pixels).
@@ -131,13 +131,13 @@ def heat(rows: Sequence[Row], measure: str, title: str, is_narrow: bool = False)
         is_narrow: draw it for a phone.
     """
     cells = times(rows)
-    shades = list(_LEVELS if measure == "http_429_pct" else (name for _, name in _SHARES))
+    shades = list(_LEVELS[measure])
     hosts = list(dict.fromkeys(host(r) for r in sorted(rows, key=lambda r: r["place"])))
     shown = [
         {
             "name": host(r),
             "at": stamp(r["cell_at"], r["cell_hours"]),
-            "shade": _shade(r, measure),
+            "shade": shades[r[f"{measure.removesuffix('_pct')}_level"]],
         }
         for r in rows
         if r[measure] is not None
@@ -175,12 +175,6 @@ def heat(rows: Sequence[Row], measure: str, title: str, is_narrow: bool = False)
         return size | cell
     cell["mark"] |= {"height": {"band": 0.45}, "yOffset": _NARROW_ROW / 4}
     return size | {"height": {"step": _NARROW_ROW}, "layer": [cell, _above(hosts, y)]}
-
-
-def _shade(row: Row, measure: str) -> str:
-    if measure == "http_429_pct":
-        return _LEVELS[row["http_429_level"]]
-    return next(name for most, name in _SHARES if row[measure] <= most)
 
 
 def _above(hosts: Sequence[str], y: Spec) -> Spec:

@@ -112,6 +112,16 @@ final as (
             when cells.http_429_pct <= 10 * http_429_target then 4
             else 5
         end as http_429_level,
+        -- errors have no target
+        case
+            when cells.error_pct is null then null
+            when cells.error_pct = 0 then 0
+            when cells.error_pct <= 2 then 1
+            when cells.error_pct <= 5 then 2
+            when cells.error_pct <= 10 then 3
+            when cells.error_pct <= 25 then 4
+            else 5
+        end as error_level,
     from cells
     left join targets as own on cells.host = own.subject
     left join targets as usual on usual.subject is null
