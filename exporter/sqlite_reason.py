@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exporter.errors import one_line
+from exporter.errors import one_line, shown
 
 #: DuckDB puts the query before SQLite's reason, and a line of its own query behind it.
 _AROUND: Final = re.compile(
@@ -37,8 +38,9 @@ _MEANINGS: Final = (
     ),
     (
         r"readonly|CANTINIT|ROLLBACK",
-        "its last writer was killed half-way, and only a user who may write can undo what it began",
-        "nothing is lost: let such a user run sqlite3 FILE 'pragma integrity_check' once",
+        "its last writer was killed half-way, and what it began is to be undone first",
+        "nothing is lost: as a user who may write it and its folder, run "
+        "sqlite3 FILE 'pragma integrity_check' once",
     ),
     (
         r"malformed|disk image",
@@ -76,7 +78,7 @@ class Trouble:
 
     Attributes:
         what: the reason in a few words.
-        remedy: what to do about it, ``FILE`` being the file; nothing it says can lose data.
+        remedy: what to do about it, ``FILE`` being a file not known; nothing it says loses data.
     """
 
     what: str
@@ -84,6 +86,12 @@ class Trouble:
 
     def __str__(self) -> str:
         return f"{self.what}: {self.remedy}" if self.remedy else self.what
+
+
+def _about(found: Trouble, path: str) -> Trouble:
+    """Return the same with the file's name in the remedy."""
+    name = shlex.quote(shown(path))
+    return Trouble(found.what, re.sub(r"\bFILE\b", lambda _: name, found.remedy))
 
 
 def own_words(error: BaseException) -> str:
@@ -117,8 +125,11 @@ def trouble(error: BaseException, path: str | None = None) -> Trouble:
     for pattern, what, remedy in _MEANINGS:
         if re.search(pattern, words):
             closer = _closer(path) if "damaged" in what and path is not None else None
-            return closer or Trouble(what or words, remedy)
-    return Trouble(words, "see what sqlite3 FILE 'pragma integrity_check' says")
+            found = closer or Trouble(what or words, remedy)
+            break
+    else:
+        found = Trouble(words, "see what sqlite3 FILE 'pragma integrity_check' says")
+    return found if path is None else _about(found, path)
 
 
 def _closer(path: str) -> Trouble | None:
@@ -145,6 +156,11 @@ def _closer(path: str) -> Trouble | None:
 
 def refusal(path: str) -> Trouble | None:
     """Return why a file is not even worth opening; None if it is."""
+    found = _refusal(path)
+    return found and _about(found, path)
+
+
+def _refusal(path: str) -> Trouble | None:
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):

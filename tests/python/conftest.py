@@ -32,9 +32,10 @@ import shutil
 from pathlib import Path
 from exporter.compiled import compiled
 from exporter.paths import warehouse_dir
-folder = warehouse_dir() / "compiled"
-folder.mkdir(parents=True)
-shutil.copy(compiled(Path(), print), folder)
+file, folder = compiled(Path(), print), warehouse_dir() / "compiled"
+folder.mkdir(parents=True, exist_ok=True)
+if file.parent != folder:
+    shutil.copy(file, folder)
 """
 _BUILD = """
 from pathlib import Path

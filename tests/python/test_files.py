@@ -85,13 +85,14 @@ def test_each_file_that_cannot_be_read_is_named_and_the_others_load(
     told = dict(re.findall(rf"skipped {runs}/(\w+)\.db: (.*)", done.stderr))
     assert told == {
         "cut": f"damaged SQLite database, cut short to 5,000 of {len(content):,} bytes: copy it "
-        "again from where it came from; what is left: sqlite3 FILE .recover | sqlite3 NEW",
+        f"again from where it came from; what is left: sqlite3 {runs}/cut.db .recover | sqlite3 NEW",
         "empty": "empty file: wait for the crawler's first rows; if it is a copy, copy it again",
         "gone": f"a link to {runs}/nowhere, which is not there: correct --db, or mend the link",
         "head": f"damaged SQLite database, cut short to 100 of {len(content):,} bytes: copy it "
-        "again from where it came from; what is left: sqlite3 FILE .recover | sqlite3 NEW",
-        "hot": "its last writer was killed half-way, and only a user who may write can undo what "
-        "it began: nothing is lost: let such a user run sqlite3 FILE 'pragma integrity_check' once",
+        f"again from where it came from; what is left: sqlite3 {runs}/head.db .recover | sqlite3 NEW",
+        "hot": "its last writer was killed half-way, and what it began is to be undone first: "
+        "nothing is lost: as a user who may write it and its folder, run "
+        f"sqlite3 {runs}/hot.db 'pragma integrity_check' once",
         "pipe": "not a regular file but a named pipe: name the file itself",
         "plain": "not a SQLite database, or an encrypted one: name the file that the crawler "
         "records into; of an encrypted one, a decrypted copy",
