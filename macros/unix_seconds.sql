@@ -10,7 +10,7 @@
     gives 1761040800.0; (NULL, 'soon') and (NULL, NULL) give NULL.
 -#}
 {%- macro unix_seconds(number, text) -%}
-    {%- set first, end = var('time_first_s'), var('time_end_s') -%}
+    {%- set first, end = var('time_first_s') | int, var('time_end_s') | int -%}
     case
         {#- multiplied here: 1e9 in a stored view is read again as a DECIMAL, which overflows -#}
         {%- for per_second in [1, 1000, 1000000, 1000000000] %}

@@ -85,11 +85,13 @@ def test_each_file_that_cannot_be_read_is_named_and_the_others_load(
     told = dict(re.findall(rf"skipped {runs}/(\w+)\.db: (.*)", done.stderr))
     assert told == {
         "cut": f"damaged SQLite database, cut short to 5,000 of {len(content):,} bytes: copy it "
-        f"again from where it came from; what is left: sqlite3 {runs}/cut.db .recover | sqlite3 NEW",
+        f"again from where it came from; what is left: sqlite3 {runs}/cut.db .recover | "
+        "sqlite3 NEW",
         "empty": "empty file: wait for the crawler's first rows; if it is a copy, copy it again",
         "gone": f"a link to {runs}/nowhere, which is not there: correct --db, or mend the link",
         "head": f"damaged SQLite database, cut short to 100 of {len(content):,} bytes: copy it "
-        f"again from where it came from; what is left: sqlite3 {runs}/head.db .recover | sqlite3 NEW",
+        f"again from where it came from; what is left: sqlite3 {runs}/head.db .recover | "
+        "sqlite3 NEW",
         "hot": "its last writer was killed half-way, and what it began is to be undone first: "
         "nothing is lost: as a user who may write it and its folder, run "
         f"sqlite3 {runs}/hot.db 'pragma integrity_check' once",
