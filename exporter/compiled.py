@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from copy import copy
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -226,6 +227,12 @@ class Models:
         self.tests = {test["name"]: str(test["sql"]) for test in content["tests"]}
         self._columns: dict[str, dict[str, list[str]]] = content.get("columns", {})
         self._built: set[str] = set()
+
+    def again(self) -> Models:
+        """Return the same models, of which none is built."""
+        fresh = copy(self)
+        fresh._built = set()
+        return fresh
 
     def raw_columns(self, wanted: Iterable[str]) -> dict[str, set[str]]:
         """Return which columns of the raw tables the wanted models read."""

@@ -261,7 +261,8 @@ def _runs_by_models(
         raw_views(connection, [source], typed)
         try:
             with warehouse.one_thread(connection):
-                models.build(connection, [*tables, uncounted])
+                # tables of this file's rows, which no other question may read
+                models.again().build(connection, [*tables, uncounted])
                 rows = connection.execute(sql).fetchall()
             break
         except ENGINE_ERRORS:

@@ -22,6 +22,8 @@ RunsByModels = Callable[[duckdb.DuckDBPyConnection, Source], dict[str, float]]
 #: Has the times that staging accepts; to be built before runs are looked for.
 BOUNDS_MODEL = "int_time_bounds"
 _NEVER = float("-inf")
+#: Tables whose rows count though they have no time.
+_UNTIMED = ("downloads", "run_summary")
 
 # The runs of a table and their latest times by walking an index on (run_id, ts), run by run.
 _SKIP_SCAN = """
@@ -36,8 +38,8 @@ with recursive runs (run_id) as (
 select hex(run_id) as run_id, typeof(run_id) as kind,
     (select typeof({ts}) from {table} where {run} = runs.run_id collate binary
         order by {ts} desc limit 1) as type,
-    (select printf('%!.17g', {ts}) from {table} where {run} = runs.run_id collate binary
-        order by {ts} desc limit 1) as ts
+    (select iif({ts} is null, null, printf('%!.17g', {ts})) from {table}
+        where {run} = runs.run_id collate binary order by {ts} desc limit 1) as ts
 from runs where run_id is not null
 """
 
@@ -307,7 +309,7 @@ def _runs_of_table(
     total = sum(row[5] or 0 for row in rows)
     runs: list[tuple[str, float, Extent | None]] = []
     for run_id, _, last, low, high, count in rows:
-        if run_id is None:
+        if run_id is None or (last is None and table not in _UNTIMED):
             continue
         if _is_odd(run_id):
             return None
@@ -334,7 +336,11 @@ def _runs_by_index(
             return None
     if not _are_usual(connection, [row[3] for row in rows]):
         return None
-    return [(run_id, _NEVER if ts is None else ts, None) for run_id, _, _, ts in rows]
+    return [
+        (run_id, _NEVER if ts is None else ts, None)
+        for run_id, _, _, ts in rows
+        if ts is not None or table in _UNTIMED
+    ]
 
 
 def _is_odd(run_id: str | None) -> bool:

@@ -79,6 +79,21 @@ def test_later_rows_of_a_work_and_runs_that_are_dry(
     assert found["corruption_count"] == 1
 
 
+def test_a_folder_of_manifests(compiled: Path, lake: Lake, tmp_path: Path) -> None:
+    """What is asked of one file to find the run is not what is answered of another."""
+    for number, run in enumerate("abc"):
+        path = tmp_path / run / "manifest.sqlite3"
+        path.parent.mkdir()
+        crawler_manifest.write(path, run, works=40 + 7 * number)
+    lake.load(tmp_path)
+    for run in "abc":
+        alone = straight(compiled, tmp_path / run)
+        assert assert_same(compiled, lake, tmp_path, run)["yield_pct"] == alone["yield_pct"]
+    assert straight(compiled, tmp_path) == straight(compiled, tmp_path / "c")
+    # of 54 works 5 were skipped or listed only, and 44 of the others were stored
+    assert straight(compiled, tmp_path)["yield_pct"] == pytest.approx(100 * 44 / 49)
+
+
 def test_beside_telemetry_tables(compiled: Path, lake: Lake, manifest: Path) -> None:
     """For a run that both tell of, the contract's own tables count, table by table."""
     with changing(manifest) as connection:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from exporter import direct, load_plan, results, warehouse
 from exporter.compiled import Models
+from exporter.errors import TelemetryError
 from exporter.loader import load
 from exporter.raw_schema import as_key
 from exporter.raw_sql import _value
@@ -260,6 +261,21 @@ def test_a_drive_is_no_scheme_of_a_url() -> None:
 def test_a_key_is_the_same_in_sql(run: str) -> None:
     sql = f"select {_value('key', '', 'told')} from (select ? as told)"
     assert duckdb.execute(sql, [run]).fetchone() == (as_key(run),)
+
+
+@pytest.mark.parametrize("index", ["", "create index by_run on http_events (run_id, ts)"])
+def test_a_run_whose_rows_have_no_time(compiled: Path, tmp_path: Path, index: str) -> None:
+    path = tmp_path / "t.sqlite3"
+    with changing(path) as connection:
+        connection.executescript(f"create table http_events ({ID}, {EVENTS}); {index}")
+        events(connection, "r", 2, 1)
+        connection.execute("insert into http_events (run_id, host) values ('r', 'h'), ('z', 'h')")
+    assert straight(compiled, path)["run_id"] == "r"
+    with (
+        direct.opened([str(path)], "z", compiled, results.SUMMARY_MODELS) as answer,
+        pytest.raises(TelemetryError, match=r"1 row of http_events is rejected"),
+    ):
+        results.summary(answer.connection, "z")
 
 
 def test_files_of_two_workers_and_a_copy(compiled: Path, lake: Lake, tmp_path: Path) -> None:
