@@ -270,5 +270,5 @@ def test_jsonl_given_as_a_database(tmp_path: Path) -> None:
         assert found is not None
         assert (found.what, found.remedy) == (
             "JSONL",
-            "load it with docstokg-telemetry load-jsonl FILE --db telemetry.sqlite3",
+            f"load it with docstokg-telemetry load-jsonl {tmp_path / name} --db telemetry.sqlite3",
         )

@@ -151,12 +151,12 @@ def _order(row: tuple[object, ...]) -> list[str]:
 
 def differences(expected: Rows, found: Rows) -> list[tuple[str, object]]:
     """Return rows of either that are not in the other; doubles may differ by 1e-9."""
-    if len(expected) == len(found) and all(map(_is_same, expected, found)):
+    if len(expected) == len(found) and all(map(is_same, expected, found)):
         return []
     rest = list(found)
     missing: list[tuple[str, object]] = []
     for row in expected:
-        twin = next((place for place, other in enumerate(rest) if _is_same(row, other)), None)
+        twin = next((place for place, other in enumerate(rest) if is_same(row, other)), None)
         if twin is None:
             missing.append(("missing", row))
         else:
@@ -164,12 +164,13 @@ def differences(expected: Rows, found: Rows) -> list[tuple[str, object]]:
     return missing + [("not expected", row) for row in rest]
 
 
-def _is_same(one: object, other: object) -> bool:
+def is_same(one: object, other: object) -> bool:
+    """Tell whether two values are the same, their doubles within 1e-9, as sums have no order."""
     if isinstance(one, float) and isinstance(other, float):
         both_nan = math.isnan(one) and math.isnan(other)
         return both_nan or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_is_same, one, other))
+        return len(one) == len(other) and all(map(is_same, one, other))
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_is_same(one[k], other[k]) for k in one)
+        return one.keys() == other.keys() and all(is_same(one[k], other[k]) for k in one)
     return one == other
