@@ -202,6 +202,9 @@ def plan(
             found.recent_runs += 1
         elif run_id not in rows:
             found.left.append(Left(run_id, "it is in the crawler's own tables alone, which stay"))
+        elif found.all_runs[run_id].keys() - rows[run_id].keys():
+            reason = "the crawler's own tables, which stay, tell of it too, and would say otherwise"
+            found.left.append(Left(run_id, reason))
         else:
             size = found.bytes_of(rows[run_id])
             found.runs.append(PlannedRun(run_id, ended, last, rows[run_id], ranges[run_id], size))

@@ -57,11 +57,15 @@ _TIME: Final = (
     "else case when json_extract({payload}, '$.ts') >= 946684800 "
     "then json_extract({payload}, '$.ts') end end end"
 )
-#: What the file calls a host, without a path; the key of a URL is its hash.
+#: What the file calls a host, without path, query and user; the key of a URL is its hash.
+_ENDED: Final = "replace(replace(replace({host}, char(92), '/'), '?', '/'), '#', '/') || '/'"
+_BARE: Final = f"substr({{host}}, 1, instr({_ENDED}, '/') - 1)"
 _HOST: Final = (
     "case when instr({host}, '://') then {host} "
-    "else substr({host}, 1, instr(replace({host}, char(92), '/') || '/', '/') - 1) end"
+    f"else substr({_BARE}, instr({_BARE}, '@') + 1) end"
 )
+#: A type without its parameters, one of which is a file's name.
+_CONTENT_TYPE: Final = "substr({content_type}, 1, instr({content_type} || ';', ';') - 1)"
 #: A reason is a word; text with a path in it is not kept.
 _REASON: Final = (
     "case when instr({reason}, '/') or instr({reason}, char(92)) then '[text]' else {reason} end"
@@ -80,7 +84,7 @@ CRAWLER_TABLES: Final[Mapping[str, CrawlerTable]] = {
             "source": ("{resolver}",),
             "sha256": ("{sha256}",),
             "final_path": ("case when length({path}) > 0 then 'present' end",),
-            "content_type": ("{content_type}",),
+            "content_type": (_CONTENT_TYPE,),
             "content_length": ("{content_length}",),
             "classification": ("{classification}",),
             "reason": (_REASON,),

@@ -14,6 +14,9 @@ from exporter.raw_schema import APPEND_ONLY, UPSERTED, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS, careful_sql, literal, typed_sql
 from exporter.sources import Source
 
+#: What a download has when it is done.
+_COMPLETE = ("sha256", "final_path")
+
 
 def append_bulk(cursor: duckdb.DuckDBPyConnection, plan: Plan, load_id: int) -> int:
     """Append a whole table, of a file by the typed scan; return the rows added.
@@ -85,8 +88,8 @@ def merge(cursor: duckdb.DuckDBPyConnection, table: str, rereads: bool) -> tuple
     near = _near(cursor, table)
     if near is None:
         return 0, 0
-    if table == "downloads":
-        _find_workers(cursor, near)
+    if table not in APPEND_ONLY:
+        _find_workers(cursor, table, near)
     changed = _delete_changed(cursor, table, near) if rereads else 0
     return changed, _append_unknown(cursor, table, near) - changed
 
@@ -168,24 +171,29 @@ def _near(cursor: duckdb.DuckDBPyConnection, table: str) -> str | None:
     return near
 
 
-def _find_workers(cursor: duckdb.DuckDBPyConnection, near: str) -> None:
-    """Fill temp table workers: pairs of files that tell a run's downloads apart by the same ids.
+def _find_workers(cursor: duckdb.DuckDBPyConnection, table: str, near: str) -> None:
+    """Fill temp table workers: pairs of files that name rows of a run alike and mean others.
 
     A copy of a file has the same artifact under each id, whatever its row said since; the files
-    of two workers do not.
+    of two workers do not, nor do two tables of one file that mean the same.
     """
-    rows = (
-        "select run_id, id, artifact_id, work_id, file_id from new_downloads union all "
-        "select run_id, id, artifact_id, work_id, file_id "
-        f"from lake.raw.downloads as known where {near}"
+    told = ("artifact_id", "work_id") if table == "downloads" else ()
+    columns = ", ".join(f"rows_told.{c}" for c in ("run_id", *_names(table), *told, "file_id"))
+    rows = " union all ".join(
+        f"select {columns}, coalesce(files.family, 0) as family from {rows_told} "
+        "left join lake.raw.source_files as files on rows_told.file_id = files.file_id"
+        for rows_told in (
+            f"new_{table} as rows_told",
+            f"(select known.* from lake.raw.{table} as known where {near}) as rows_told",
+        )
     )
+    alike = " and ".join(f"one.{c} = other.{c}" for c in ("run_id", *_names(table)))
+    differ = " or ".join(f"one.{c} is distinct from other.{c}" for c in (*told, "family"))
     cursor.execute(
         f"create or replace temp table workers as with told as ({rows}) "
         "select distinct one.run_id, one.file_id as one_file, other.file_id as other_file "
-        "from told as one join told as other on one.run_id = other.run_id and one.id = other.id "
-        "where one.file_id <> other.file_id and "
-        "(one.artifact_id is distinct from other.artifact_id "
-        "or one.work_id is distinct from other.work_id)"
+        f"from told as one join told as other on {alike} "
+        f"where one.file_id <> other.file_id and ({differ})"
     )
 
 
@@ -202,7 +210,8 @@ def _delete_changed(cursor: duckdb.DuckDBPyConnection, table: str, near: str) ->
     if table not in APPEND_ONLY:
         live = named.replace("new.", "live.").replace("old.", "new.")
         speaks = (
-            f"({speaks} or {_is_archived('new')} <> {_is_archived('old')}) "
+            f"({speaks} or {_is_archived('new')} <> {_is_archived('old')} "
+            f"and {_no_workers('new', 'old')}) "
             f"and not ({_is_archived('new')} and exists (select 1 from new_{table} as live "
             f"where {live} and not {_is_archived('live')}))"
         )
@@ -278,7 +287,7 @@ def _same(table: str, other: str) -> str:
     same = " and ".join(f"{other}.{c} is not distinct from new.{c}" for c in names)
     content = f"{_content(table, other)} is not distinct from {_content(table, 'new')}"
     if table in UPSERTED:
-        copied = f"{_is_archived(other)} <> {_is_archived('new')}"
+        copied = f"{_is_archived(other)} <> {_is_archived('new')} and {_no_workers('new', other)}"
         return f"{same} and ({content} or {copied})"
     if table != "downloads":
         return f"{same} and {content}"
@@ -291,14 +300,25 @@ def _is_copy(new: str, other: str) -> str:
         f"{new}.run_id is not null and {other}.file_id <> {new}.file_id "
         f"and {other}.artifact_id is not distinct from {new}.artifact_id "
         f"and {other}.work_id is not distinct from {new}.work_id "
-        f"and not exists (select 1 from workers where workers.run_id = {new}.run_id "
+        f"and {_no_workers(new, other)}"
+    )
+
+
+def _no_workers(new: str, other: str) -> str:
+    """Return a condition that the files of two rows of a run do not mean others by one name."""
+    return (
+        f"not exists (select 1 from workers where workers.run_id = {new}.run_id "
         f"and workers.one_file = {other}.file_id and workers.other_file = {new}.file_id)"
     )
 
 
 def _rank(table: str, alias: str) -> str:
     """Return what orders the states of a row in a file and its copies: the least says most."""
-    state = f"{alias}.sha256 is null, -coalesce({alias}.ts, 0), " if table == "downloads" else ""
+    state = ""
+    if table == "downloads":
+        missing = " + ".join(f"(coalesce({alias}.{c}, '') = '')::int" for c in _COMPLETE)
+        text = f"epoch(try_cast({alias}.ts_text as timestamptz))"
+        state = f"-coalesce({alias}.ts, {text}, 0), {missing}, "
     return f"({_is_archived(alias)}, {state}{alias}.file_id)"
 
 

@@ -172,12 +172,12 @@ class _Chunk:
         row = self.cursor.execute("select coalesce(max(load_id), 0) + 1 from lake.meta.loads")
         load_id = int((row.fetchone() or (1,))[0])
         appended, changed = dict.fromkeys(TABLES, 0), 0
+        new_files, other_files = self._book_sources(sources)
         for table in TABLES:
             added, updated = self._table(table, plans[table], load_id)
             appended[table] += added
             changed += updated
         moved = [plan for group in plans.values() for plan in group if plan.moved]
-        new_files, other_files = self._book_sources(sources)
         if new_files or other_files or moved or changed or any(appended.values()):
             self._book(load_id, moved, sum(appended.values()), changed, other_files)
             self.report.load_id = load_id

@@ -121,6 +121,48 @@ def test_beside_telemetry_tables(compiled: Path, lake: Lake, manifest: Path) -> 
     assert found["downloads"] == 42
 
 
+def test_both_tables_tell_of_the_same_works(compiled: Path, lake: Lake, manifest: Path) -> None:
+    """Rows with the same ids, works and run in two tables of a file are no copies of each other."""
+    with changing(manifest) as connection:
+        (count,) = connection.execute("select count(*) from manifests").fetchone() or (0,)
+        connection.execute(
+            f"create table downloads ({ID}, {DOWNLOADS}, work_id TEXT, dedupe_action TEXT)"
+        )
+        connection.execute(
+            "insert into downloads (id, run_id, ts, work_id, artifact_id, sha256, final_path) "
+            "select id, run_id, unixepoch(timestamp), work_id, work_id, "
+            "case when id > 12 then 'ab' end, case when id > 12 then '/p' end from manifests"
+        )
+    lake.load(manifest)
+    assert lake.count("downloads") == 2 * count
+    found = assert_same(compiled, lake, manifest, "m")
+    assert found["yield_pct"] == pytest.approx(100 * (count - 12) / count)
+
+
+def test_nothing_but_the_host_and_the_type(lake: Lake, manifest: Path) -> None:
+    with changing(manifest) as connection:
+        connection.execute(
+            "update manifests set content_type = 'application/pdf; name=\"secret.pdf\"'"
+        )
+        connection.execute("delete from attempts")
+        connection.execute(
+            "insert into fallback_events (timestamp, run_id, work_id, outcome, host, payload) "
+            "values ('2026-03-02T08:00:00Z', 'm', 'w', 'no_pdf', "
+            "'secret:pw@H.example?secret#secret', '{}')"
+        )
+        connection.execute("update breaker_events set host = 'secret@h.example\\secret'")
+    lake.load(manifest)
+    for table, column, kept in (
+        ("downloads", "content_type", ["application/pdf"]),
+        ("fallback_attempts", "host", ["H.example"]),
+        ("breaker_transitions", "host", ["h.example"]),
+    ):
+        rows = lake.connection.execute(
+            f"select distinct {column} from lake.raw.{table} where {column} is not null"
+        ).fetchall()
+        assert [value for (value,) in rows] == kept, table
+
+
 def test_a_manifest_without_checksums(tool: Tool, manifest: Path) -> None:
     """Nothing tells whether a work succeeded: no data, from the file and from the warehouse."""
     with changing(manifest) as connection:

@@ -329,6 +329,35 @@ def test_a_copy_of_an_earlier_state(
     assert kept == [(T + 9,)]
 
 
+def test_a_copy_of_a_state_that_was_half_done(compiled: Path, lake: Lake, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for number in range(4):  # whose file has which name, and so which digest, is no matter
+        path, copy = folder / f"t{number}.sqlite3", folder / f"u{9 - number}.sqlite3"
+        with changing(path) as connection:
+            connection.execute(
+                f"create table downloads ({ID}, {DOWNLOADS.replace('ts REAL', 'timestamp TEXT')})"
+            )
+            connection.executemany(
+                "insert into downloads (run_id, timestamp, artifact_id, sha256) "
+                "values (?, '2026-11-18T11:00:00Z', ?, 'ab')",
+                [(f"r{number}", f"a{n}") for n in range(4)],
+            )
+        shutil.copy(path, copy)
+    lake.load(folder)
+    for number in range(4):
+        with changing(folder / f"t{number}.sqlite3") as connection:
+            connection.execute("update downloads set final_path = '/p' where id <= 3")
+            connection.execute(
+                "update downloads set sha256 = null, timestamp = '2026-11-18T12:00:00Z' "
+                "where id = 4"
+            )
+    lake.load(folder)
+    for number in range(4):
+        found = assert_same(compiled, lake, folder, f"r{number}")
+        assert (found["yield_pct"], found["corruption_count"]) == (75, 0)
+
+
 def test_rows_updated_after_the_run_has_ended(compiled: Path, lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "t.sqlite3"
     with changing(path) as connection:
