@@ -34,7 +34,7 @@ from exporter.errors import ModelError, SourceError, one_line
 from exporter.loader import CHUNK_FILES, unreadable
 from exporter.raw_schema import TELEMETRY
 from exporter.raw_sql import ENGINE_ERRORS
-from exporter.rejections import SEE_DOCTOR, why_none
+from exporter.rejections import NO_ROWS, SEE_DOCTOR, why_none
 from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
 
 #: So many runs are read by one scan, where they are at least one part in so many of all of them.
@@ -101,7 +101,7 @@ def opened(
             )
         except NoRunAtAll as error:
             why = why_none(connection, probe.sources, models)
-            raise NoRunAtAll(f"{error}: {why}; {SEE_DOCTOR}" if why else str(error)) from None
+            raise NoRunAtAll(f"{error}: {f'{why}; {SEE_DOCTOR}' if why else NO_ROWS}") from None
         with reading(connection, runs, models.raw_columns(wanted), is_whole) as underway:
             try:
                 models.build(connection, [*wanted, *over], underway=underway)

@@ -24,6 +24,11 @@ STATUS = {
     "fail": ("✗ fail", "bold red"),
     "no_data": ("– no data", "yellow"),
 }
+_HEADLINE: Final = {
+    "pass": ("PASSED", "bold green"),
+    "fail": ("FAILED", "bold red"),
+    "no_data": ("NO DATA", "bold yellow"),
+}
 #: How comparators are told.
 SIGN: Final = {">=": "≥", "<=": "≤"}
 #: Digits that may be added to tell two values apart.
@@ -158,7 +163,7 @@ def print_summary(summary: Summary, source: str) -> None:
 
     console = console_out()
     run = summary.run
-    verdict = ("PASSED", "bold green") if summary.passed else ("FAILED", "bold red")
+    verdict = _HEADLINE[summary.verdict["verdict"]]
     console.print(
         Text.assemble(("Run ", "bold"), (printable(run["run_id"]), "bold cyan"), "  ", verdict)
     )
@@ -243,9 +248,8 @@ def print_runs(rows: Sequence[Row]) -> None:
         is_number = name in ("length", "artifacts", "yield")
         table.add_column(name, justify="right" if is_number else "left")
     for row in rows:
-        status = "pass" if row["has_passed"] else "fail"
-        text, style = STATUS[status]
-        if status == "fail":
+        text, style = STATUS[row["verdict"]]
+        if row["verdict"] == "fail":
             text += f" ({row['slos_failed']})"
         table.add_row(
             Text(printable(row["run_id"])),

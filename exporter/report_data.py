@@ -302,7 +302,7 @@ def _runs(connection: duckdb.DuckDBPyConnection, chosen: Sequence[str]) -> list[
     """Return the runs a report looks back on, the latest last."""
     return rows(
         connection,
-        "select i.started_at, i.length_s, i.is_finished, i.last_event_at, v.has_passed, "
+        "select i.started_at, i.length_s, i.is_finished, i.last_event_at, v.verdict, v.has_passed, "
         "v.slos_failed, m.missed, s.* from lake.marts.run_inventory as i "
         "join lake.marts.run_slis as s on i.run_id = s.run_id "
         "join lake.marts.run_verdicts as v on i.run_id = v.run_id "

@@ -189,7 +189,7 @@ def _runs(report: Report) -> Section:
         [
             [
                 printable(r["run_id"]),
-                MARK["pass"] if r["has_passed"] else f"{MARK['fail']} ({r['slos_failed']})",
+                MARK[r["verdict"]] + (f" ({r['slos_failed']})" if r["slos_failed"] else ""),
                 "–" if r["started_at"] is None else moment(r["started_at"]),
                 length(r["length_s"]) + ("" if r["is_finished"] else " …"), f"{r['artifacts']:,}",
                 *(

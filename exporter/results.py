@@ -247,7 +247,7 @@ def runs(connection: duckdb.DuckDBPyConnection) -> list[Row]:
     return rows(
         connection,
         "select i.run_id, i.started_at, i.finished_at, i.last_event_at, i.length_s, i.is_finished, "
-        "s.artifacts, s.yield_pct, v.has_passed, v.has_passed_strictly, v.slos_failed, "
+        "s.artifacts, s.yield_pct, v.verdict, v.has_passed, v.has_passed_strictly, v.slos_failed, "
         "v.slos_without_data, v.host_slos_failed, i.source_path "
         "from lake.marts.run_inventory as i "
         "join lake.marts.run_slis as s on i.run_id = s.run_id "

@@ -22,7 +22,7 @@ from exporter.errors import SourceError, TelemetryError
 from exporter.findings import plural
 from exporter.loader import unreadable
 from exporter.query import published
-from exporter.rejections import SEE_DOCTOR, why_none_of
+from exporter.rejections import NO_ROWS, SEE_DOCTOR, why_none_of
 from exporter.slices import Paths
 from exporter.sources import Look, Skipped, expand, look
 
@@ -194,7 +194,7 @@ def _not_in_files(
     names = ", ".join(list(files)[:3])
     if run == "latest":
         why = why_none_of([(path, True) for path in list(files)[:3]], compiled)
-        raise SourceError(f"no run in {names}{f': {why}; {SEE_DOCTOR}' if why else ''}")
+        raise SourceError(f"no run in {names}: {f'{why}; {SEE_DOCTOR}' if why else NO_ROWS}")
     try:
         return _from_warehouse(run, 1, models)
     except TelemetryError:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -334,3 +335,28 @@ def test_an_unknown_name_is_told_with_what_to_do(
 ) -> None:
     done = tool("query", "--query", sql)
     assert (done.returncode, done.stderr) == (2, f"error: the query failed: {said}\n")
+
+
+def test_a_run_of_which_nothing_could_be_judged(tool: Tool, tmp_path: Path) -> None:
+    db = tmp_path / "t.sqlite3"
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute(
+            "create table http_events (id integer primary key, run_id text, ts real, host text, "
+            "role text, status integer, from_cache integer)"
+        )
+        connection.commit()
+        done = tool("summary", "--db", db)
+        assert (done.returncode, done.stderr) == (
+            2,
+            f"error: no run in {db}: wait for the crawler's first rows, or name the file that it "
+            "records into\n",
+        )
+        connection.execute(
+            "insert into http_events (run_id, ts, host, role, status, from_cache) "
+            f"values ('r', {START}, 'h', 'landing', 200, 1)"
+        )
+        connection.commit()
+    done = tool("summary", "--db", db)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "Run r  NO DATA")
+    assert tool("summary", "--db", db, "--strict").returncode == 1
+    assert "– no data" in tool("runs", "--db", db).stdout

@@ -22,6 +22,11 @@ final as (
 
     select
         run_id,
+        case
+            when slos_failed > 0 then 'fail'
+            when slos_passed > 0 then 'pass'
+            else 'no_data'
+        end as verdict,
         slos_failed = 0 as has_passed,
         slos_failed + slos_without_data + host_slos_failed + host_slos_without_data = 0
             as has_passed_strictly,
