@@ -95,7 +95,7 @@ of_artifacts as (
     from artifacts
     where
         grain in ('run', 'resolver')
-        and yield_pct is not null
+        and artifacts_success is not null
     union all
     select
         run_id,
