@@ -5,7 +5,7 @@ DuckDB reads the file here: see `exporter.examine` for why nothing else may in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -26,7 +26,7 @@ from exporter.sources import Source, attached
 TRIED_ROWS: Final = 500_000
 _VERDICTS: Final = (
     "select * from lake.marts.rejection_verdicts where table_name is not null "
-    "and coalesce(file_id = ?, true) order by list_position(?, status), table_name"
+    "and coalesce(list_contains(?, file_id), true) order by list_position(?, status), table_name"
 )
 _RUN: Final = "docstokg-telemetry run --db FILE"
 
@@ -43,17 +43,16 @@ def check_loaded(store: Warehouse, path: str, deep: bool) -> Iterator[Finding]:
                     yield Finding(check, "unknown", f"the loader skips this file: {reason}",
                                   "see what is bad about it above")  # fmt: skip
                 return
-            source = probe.sources[0]
-            new: dict[str, int] | None = None
-            file_id = None
+            sources, new = probe.sources, None
             if lake is not None:
                 marks = Marks(lake)
-                source = marks.identify(source)
-                new = _new_rows(lake, marks, source)
-                file_id = source.file_id if new is not None else None
-            yield _loaded(lake, source, new)
+                sources = [marks.identify(source) for source in sources]
+                new = _new_rows(lake, marks, sources)
+            file_ids = [source.file_id for source in sources]
+            yield _loaded(lake, file_ids, new)
             is_loaded = new is not None and not any(new.values())
-            yield _rejected(connection, source, file_id if is_loaded else None, deep, store.project)
+            known = file_ids if is_loaded else None
+            yield _rejected(connection, sources, known, deep, store.project)
     except (*ENGINE_ERRORS, SourceFailed, OSError) as error:
         for check in ("loaded", "rejected rows"):
             yield Finding(check, "unknown", one_line(error), f"see what {_RUN} says of it")
@@ -64,24 +63,27 @@ def check_loaded(store: Warehouse, path: str, deep: bool) -> Iterator[Finding]:
 
 def _rejected(
     connection: duckdb.DuckDBPyConnection,
-    source: Source,
-    file_id: str | None,
+    sources: Sequence[Source],
+    file_ids: Sequence[str] | None,
     deep: bool,
     project: Path | None,
 ) -> Finding:
     check = "rejected rows"
     try:
         found = None
-        if file_id is not None:
+        if file_ids is not None:
             with suppress(duckdb.CatalogException):  # models without verdicts built the warehouse
-                found, where = _verdicts(connection, file_id), "as loaded"
+                found, where = _verdicts(connection, file_ids), "as loaded"
         if found is None:
-            number = _estimate(connection, source)
+            number = sum(_estimate(connection, source) for source in sources)
             if number > TRIED_ROWS and not deep:
                 why = f"not loaded yet, and {number:,} rows are too many to try in a few seconds"
                 return Finding(check, "unknown", why, f"{_RUN}; or doctor --deep")
             found = over_file(
-                source.path, project, ["rejection_verdicts"], lambda opened, _: _verdicts(opened)
+                sources[0].path,
+                project,
+                ["rejection_verdicts"],
+                lambda opened, _: _verdicts(opened),
             )
             where = "as they would be loaded"
     except (TelemetryError, *ENGINE_ERRORS) as error:
@@ -89,9 +91,11 @@ def _rejected(
     return _judged(found, where)
 
 
-def _verdicts(connection: duckdb.DuckDBPyConnection, file_id: str | None = None) -> list[Row]:
+def _verdicts(
+    connection: duckdb.DuckDBPyConnection, file_ids: Sequence[str] | None = None
+) -> list[Row]:
     """Return the verdicts on the tables of a file, or of the only one there is, the worst first."""
-    return rows(connection, _VERDICTS, file_id, list(STATUSES))
+    return rows(connection, _VERDICTS, file_ids, list(STATUSES))
 
 
 def _judged(found: list[Row], where: str) -> Finding:
@@ -110,27 +114,34 @@ def _judged(found: list[Row], where: str) -> Finding:
 
 
 def _new_rows(
-    lake: duckdb.DuckDBPyConnection, marks: Marks, source: Source
+    lake: duckdb.DuckDBPyConnection, marks: Marks, sources: Sequence[Source]
 ) -> dict[str, int] | None:
     """Return by table how many rows are not loaded yet; None where nothing of the file is."""
     known = lake.execute(
-        "select count(*) from lake.raw.source_files where file_id = ?", [source.file_id]
+        "select count(*) from lake.raw.source_files where list_contains(?, file_id)",
+        [[source.file_id for source in sources]],
     ).fetchone()
     if not known or not known[0]:
         return None
-    plans = {table: marks.plan(source, table) for table in source.tables}
-    return {table: plan.new_rows for table, plan in plans.items() if plan is not None}
+    new: dict[str, int] = {}
+    for source in sources:
+        for table, shape in source.tables.items():
+            plan = marks.plan(source, table)
+            if plan is not None:
+                new[shape.name.lower()] = plan.new_rows
+    return new
 
 
 def _loaded(
-    lake: duckdb.DuckDBPyConnection | None, source: Source, new: dict[str, int] | None
+    lake: duckdb.DuckDBPyConnection | None, file_ids: Sequence[str], new: dict[str, int] | None
 ) -> Finding:
     if lake is None or new is None:
         why = "nothing is published" if lake is None else "the warehouse has no row of this file"
         return Finding("loaded", "warning", why, _RUN)
     ids = lake.execute(
-        "select table_name, last_id from lake.meta.watermarks where file_id = ? order by 1",
-        [source.file_id],
+        "select table_name, last_id from lake.meta.watermarks where list_contains(?, file_id) "
+        "order by 1, 2",
+        [file_ids],
     ).fetchall()
     upto = ", ".join(f"{table} {last:,}" for table, last in ids) or "its tables keep no ids"
     if waiting := {table: number for table, number in new.items() if number}:

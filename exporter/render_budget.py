@@ -229,7 +229,7 @@ def needs(row: Row) -> str:
     """Say how much of what a budget needs was measured."""
     needed = row["smallest_sample"] if row["counted_in"] == "events" else row["slices_needed"] or 1
     judged = "" if row["counted_in"] == "events" else "judged "
-    return f"{_number(counts(row)[0])} of {_counted(row, needed, judged)}"
+    return f"{_number(counts(row)[0])} of the {_counted(row, needed, judged)} it needs"
 
 
 def name(row: Row) -> str:

@@ -72,7 +72,7 @@ def test_the_command(tool: Tool, month: Path) -> None:
         "No budget of runs or roles ran out. The least is left of cache_hit_pct, 25 %: "
         "60 of 200 metadata requests bad, where 80 may be."
     ) in lines
-    assert "between attempts p50 (8 of 100 judged hours)" in lines[-1]
+    assert "between attempts p50 (8 of the 100 judged hours it needs)" in lines[-1]
 
     done = tool(*asked, "--target", "yield_pct=95", "--output-format", "json")
     answer = json.loads(done.stdout)

@@ -188,6 +188,21 @@ def test_a_manifest_without_checksums(tool: Tool, manifest: Path) -> None:
     assert "manifests lacks sha256: yield_pct and corruption_count are NULL" in told
 
 
+def test_doctor_looks_at_all_tables_of_a_file(tool: Tool, manifest: Path) -> None:
+    with changing(manifest) as connection:
+        connection.execute(f"create table downloads ({ID}, {DOWNLOADS})")
+        connection.execute("insert into downloads (run_id, ts, artifact_id) values ('m', 1, 'a')")
+        connection.execute("update attempts set timestamp = 'soon' where id <= 2")
+    for where in ("as they would be loaded", "as loaded"):
+        done = tool("doctor", "--db", manifest, "--output-format", "json")
+        (told,) = [
+            one for one in json.loads(done.stdout)["findings"] if one["check"] == "rejected rows"
+        ]
+        assert where in told["found"]
+        assert "fallback_attempts 2 (no usable time)" in told["found"]
+        tool("run", "--db", manifest)
+
+
 def test_odd_manifests(compiled: Path, lake: Lake, tmp_path: Path) -> None:
     """Columns that an older crawler lacks, values of other types, tables of other programs."""
     path = tmp_path / "odd.sqlite3"
