@@ -36,7 +36,7 @@ from exporter.results import (
 )
 from exporter.warehouse_schema import source_file_columns
 
-#: Where an installation brings those of its own models.
+#: The installation's own compiled models, made when it is built.
 _AHEAD: Final = Path(__file__).resolve().parent / "_compiled"
 #: Goes up when the layout of the compiled models' file changes: older files are left alone.
 _FORMAT = 10
@@ -109,7 +109,7 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
 
 
 def _file_name(project: Path) -> str:
-    # what is asked of the models, and over which columns, may change without them
+    # the answers and the raw columns may change while the models do not
     asked = sha256(repr((_FORMAT, _ANSWERS, TABLES)).encode()).hexdigest()[:8]
     return f"{warehouse.models_version(project)}.{asked}.json"
 
@@ -148,7 +148,7 @@ def _with_columns(text: str) -> str:
     connection = duckdb.connect(":memory:")
     try:
         prepare(connection)
-        # the relations are all but empty: otherwise the planner would leave most of them out
+        # the relations have one row or none: the planner would drop most of them otherwise
         connection.execute("set disabled_optimizers = 'statistics_propagation,join_order'")
         for table in TABLES:
             columns = ", ".join(f"{name} {kind}" for name, kind in raw_columns(table).items())
@@ -229,7 +229,7 @@ class Models:
         self._built: set[str] = set()
 
     def again(self) -> Models:
-        """Return the same models, of which none is built."""
+        """Return the same models with none of them marked as built."""
         fresh = copy(self)
         fresh._built = set()
         return fresh

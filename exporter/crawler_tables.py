@@ -57,14 +57,14 @@ _TIME: Final = (
     "else case when json_extract({payload}, '$.ts') >= 946684800 "
     "then json_extract({payload}, '$.ts') end end end"
 )
-#: What the file calls a host, without path, query and user; the key of a URL is its hash.
+#: The recorded host without path, query and user. A whole URL is left to the kind of the column.
 _ENDED: Final = "replace(replace(replace({host}, char(92), '/'), '?', '/'), '#', '/') || '/'"
 _BARE: Final = f"substr({{host}}, 1, instr({_ENDED}, '/') - 1)"
 _HOST: Final = (
     "case when instr({host}, '://') then {host} "
     f"else substr({_BARE}, instr({_BARE}, '@') + 1) end"
 )
-#: A type without its parameters, one of which is a file's name.
+#: The media type without parameters: one of them may be the name of a file.
 _CONTENT_TYPE: Final = "substr({content_type}, 1, instr({content_type} || ';', ';') - 1)"
 #: A reason is a word; text with a path in it is not kept.
 _REASON: Final = (

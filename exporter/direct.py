@@ -261,7 +261,7 @@ def _runs_by_models(
         raw_views(connection, [source], typed)
         try:
             with warehouse.one_thread(connection):
-                # tables of this file's rows, which no other question may read
+                # these tables hold this file's rows alone: a later answer must build its own
                 models.again().build(connection, [*tables, uncounted])
                 rows = connection.execute(sql).fetchall()
             break

@@ -354,7 +354,7 @@ def is_changed(run: str) -> bool:
 
 
 def _are_usual(connection: duckdb.DuckDBPyConnection, times: Sequence[float | None]) -> bool:
-    """Tell whether numbers are times in seconds that count; None is no matter."""
+    """Tell whether all numbers are times in seconds that count; None is passed over."""
     found = connection.execute(
         "select bool_and(ts >= first_s and ts < end_s) "
         f"from lake.intermediate.{BOUNDS_MODEL}, (select unnest(?::double[]) as ts)",

@@ -14,7 +14,7 @@ from exporter.raw_schema import APPEND_ONLY, UPSERTED, raw_columns
 from exporter.raw_sql import ENGINE_ERRORS, careful_sql, literal, typed_sql
 from exporter.sources import Source
 
-#: What a download has when it is done.
+#: Columns that are set when a download is complete.
 _COMPLETE = ("sha256", "final_path")
 
 
@@ -142,7 +142,7 @@ def _where(plan: Plan) -> str:
 
 def _append_unknown(cursor: duckdb.DuckDBPyConnection, table: str, near: str) -> int:
     """Append the rows of temp table new_<table> that the lake does not have."""
-    # The same row may come from a file and its copy in one load: keep the one that says more.
+    # The same row may come from a file and its copy in one load: keep its latest state.
     # Rows that nothing tells apart may also lie in one file: keep as many as it has.
     order = f"{_rank(table, 'other')} < {_rank(table, 'new')}"
     same = ", ".join(f"new.{c}" for c in ("run_id", *_names(table), "file_id"))
@@ -172,7 +172,7 @@ def _near(cursor: duckdb.DuckDBPyConnection, table: str) -> str | None:
 
 
 def _find_workers(cursor: duckdb.DuckDBPyConnection, table: str, near: str) -> None:
-    """Fill temp table workers: pairs of files that name rows of a run alike and mean others.
+    """Fill temp table workers: pairs of files whose rows share run and id but are different rows.
 
     A copy of a file has the same artifact under each id, whatever its row said since; the files
     of two workers do not, nor do two tables of one file that mean the same.
@@ -305,7 +305,7 @@ def _is_copy(new: str, other: str) -> str:
 
 
 def _no_workers(new: str, other: str) -> str:
-    """Return a condition that the files of two rows of a run do not mean others by one name."""
+    """Return a condition that two files are not in temp table workers for this run."""
     return (
         f"not exists (select 1 from workers where workers.run_id = {new}.run_id "
         f"and workers.one_file = {other}.file_id and workers.other_file = {new}.file_id)"
@@ -313,7 +313,7 @@ def _no_workers(new: str, other: str) -> str:
 
 
 def _rank(table: str, alias: str) -> str:
-    """Return what orders the states of a row in a file and its copies: the least says most."""
+    """Return a sort key of the states of a row in a file and its copies; the lowest one is kept."""
     state = ""
     if table == "downloads":
         missing = " + ".join(f"(coalesce({alias}.{c}, '') = '')::int" for c in _COMPLETE)

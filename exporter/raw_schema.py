@@ -144,8 +144,8 @@ CAPABILITIES: Final[dict[str, tuple[str, str]]] = {
     "has_dedupe_action": ("downloads", "dedupe_action"),
 }
 
-#: What makes a text one with a URL in it, also as JSON escapes it. One letter before :/ is a drive.
-#: Python and DuckDB read it alike.
+#: Matches a text with a URL in it, also one escaped by JSON. A single letter before :/ is a drive.
+#: The pattern means the same to Python and to DuckDB.
 URL_IN: Final = r"(^|[^A-Za-z]|[A-Za-z0-9+.-][A-Za-z]):\\?/"
 
 _DUCKDB_TYPES: Final[dict[Kind, str]] = {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MODEL: Final = "stg_rejected_rows"
 #: What to do about rows that are rejected.
 SEE_DOCTOR: Final = "see which and what to do: docstokg-telemetry doctor --db FILE"
-#: What to do about files without a run, of which no row is rejected either.
+#: The remedy where files have no run and no rejected row either.
 NO_ROWS: Final = "wait for the crawler's first rows, or name the file that it records into"
 #: Characters of a recorded value that are shown.
 _LONGEST: Final = 40

@@ -25,7 +25,7 @@ from exporter.results import Row
 
 #: Width that a column has room for (CSS pixels).
 _COLUMN: Final = 290
-#: The names of http_429_level and of error_level, by what they are levels of.
+#: Names of the levels of each share that host_heat grades, lowest first.
 _LEVELS: Final = {
     "http_429_pct": ("none", "within target", "≤ 2 × target", "≤ 5 × target", "≤ 10 × target",
                      "> 10 × target"),

@@ -89,7 +89,7 @@ class Trouble:
 
 
 def _about(found: Trouble, path: str) -> Trouble:
-    """Return the same with the file's name in the remedy."""
+    """Return the trouble with the name of the file in its remedy."""
     name = shlex.quote(shown(path))
     return Trouble(found.what, re.sub(r"\bFILE\b", lambda _: name, found.remedy))
 

@@ -21,8 +21,8 @@ from recorder.integrations.pyrate import RecordedLimiter
 from recorder.integrations.stores import open_limiter
 from recorder.settings import breaker_store
 
-#: Requests that the crawler allows itself at one host in a window of so many milliseconds: more
-#: requests than it has workers, so that none waits longer than one window.
+#: Rate limit for one host: so many requests in a window of so many milliseconds. The crawler has
+#: fewer workers than that, so no request waits longer than one window.
 REQUESTS, WINDOW_MS = 16, 200
 _FAIL_MAX, _RESET_S = 8, 1.0
 

@@ -11,7 +11,7 @@ source_files as (
 
     select
         file_id,
-        -- NULL of files that an earlier release loaded, which did not ask
+        -- NULL for files that an earlier release loaded: taken as having the column
         coalesce(has_sha256, true) as file_has_sha256,
         has_final_path,
         has_content_length,

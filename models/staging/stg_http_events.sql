@@ -45,7 +45,7 @@ final as (
         {{ lower_word('breaker_recorded') }} as breaker_recorded,
         elapsed_ms,
         {{ non_blank('error') }} as error,
-        -- NULL of files that an earlier release loaded, which did not ask
+        -- NULL for files that an earlier release loaded: taken as having the column
         not coalesce(source_files.has_status, true) as lacks_status,
         not coalesce(source_files.has_from_cache, true) as lacks_from_cache,
         events.file_id,

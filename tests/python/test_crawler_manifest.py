@@ -90,7 +90,7 @@ def test_a_folder_of_manifests(compiled: Path, lake: Lake, tmp_path: Path) -> No
         alone = straight(compiled, tmp_path / run)
         assert assert_same(compiled, lake, tmp_path, run)["yield_pct"] == alone["yield_pct"]
     assert straight(compiled, tmp_path) == straight(compiled, tmp_path / "c")
-    # of 54 works 5 were skipped or listed only, and 44 of the others were stored
+    # 5 of the 54 works do not count (skipped, or only listed); 44 of the other 49 were stored
     assert straight(compiled, tmp_path)["yield_pct"] == pytest.approx(100 * 44 / 49)
 
 

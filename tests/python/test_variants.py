@@ -167,7 +167,7 @@ def test_generated_columns(compiled: Path, lake: Lake, tmp_path: Path) -> None:
 def test_what_is_not_there_to_judge_by_is_no_data(
     compiled: Path, lake: Lake, tmp_path: Path
 ) -> None:
-    """A file without the column that a figure is about has none, neither 0 nor passing."""
+    """If a file lacks the column that an SLI needs, the SLI has no data: not 0, and not a pass."""
     path = tmp_path / "t.sqlite3"
     with changing(path) as connection:
         connection.executescript(
