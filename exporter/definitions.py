@@ -14,8 +14,6 @@ _MODELS: Final = (
     "run_slis", "slo_verdicts", "slo_budgets", "trend_points", "regressions", "host_heat",
     "ttfp_histogram", "resolver_funnel", "breaker_intervals", "data_quality",
 )  # fmt: skip
-#: The model whose columns are the SLIs.
-_SLIS: Final = "run_slis"
 
 
 @dataclass(frozen=True)
@@ -23,8 +21,8 @@ class Definition:
     """What a number means.
 
     Attributes:
-        name: of a model, or of a column of run_slis.
-        is_sli: it is a column.
+        name: of a model, an SLI or a sample.
+        is_sli: it is an SLI or a sample.
         text: the description in the YAML.
     """
 
@@ -34,7 +32,7 @@ class Definition:
 
 
 def definitions(project: Path) -> list[Definition]:
-    """Return the descriptions of the SLIs, then of the models that a report is made of.
+    """Return the descriptions of the SLIs and samples, then of the models that a report is made of.
 
     Args:
         project: the folder with dbt_project.yml.
@@ -45,11 +43,10 @@ def definitions(project: Path) -> list[Definition]:
     for file in sorted((models / "marts").glob("*/_*.yml")):
         if not file.stem.endswith("_unit_tests"):
             described |= {model["name"]: model for model in _models(file)}
-    slis = described.get(_SLIS, {}).get("columns", [])
+    declared = _read(project / "dbt_project.yml")["vars"]
     return [
         Definition(column["name"], True, _told(column, blocks))
-        for column in slis
-        if column["name"] != "run_id"
+        for column in declared["slis"] + declared["sli_samples"]
     ] + [
         Definition(name, False, _told(described[name], blocks))
         for name in _MODELS
@@ -58,11 +55,14 @@ def definitions(project: Path) -> list[Definition]:
 
 
 def _models(file: Path) -> list[dict[str, Any]]:
+    return list(_read(file).get("models") or [])
+
+
+def _read(file: Path) -> dict[str, Any]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found = yaml.load(file.read_text("utf-8"), Loader=loader)
-    return list((found or {}).get("models") or [])
+    return dict(yaml.load(file.read_text("utf-8"), Loader=loader) or {})
 
 
 def _told(node: dict[str, Any], blocks: dict[str, str]) -> str:

@@ -33,6 +33,7 @@ class Topic(StrEnum):
     rate_limit = "rate-limit"
     cache = "cache"
     corruption = "corruption"
+    slo = "slo"
     storage = "storage"
 
 

@@ -21,7 +21,7 @@ import duckdb
 from exporter.compiled import Models
 from exporter.compiled import compiled as compiled_models
 
-_MODELS: Final = ("regression_ratios", "regression_percentiles", "regressions")
+_MODELS: Final = ("int_slis", "regression_ratios", "regression_percentiles", "regressions")
 #: The relations that those models read, as made-up runs fill them.
 _TABLES: Final = {
     "intermediate.int_chosen_runs": "run_id varchar",
@@ -33,10 +33,8 @@ _TABLES: Final = {
     "numerators_squared double, products double, denominators_squared double, clusters bigint",
     "intermediate.int_percentile_values": "run_id varchar, scope varchar, subject varchar, "
     "measure varchar, observations bigint, amounts double[]",
-    "intermediate.int_ttfp_slis": "run_id varchar, grain varchar, resolver varchar, "
-    "ttfp_p50_ms double, ttfp_p95_ms double",
-    "intermediate.int_delay_slis": "run_id varchar, grain varchar, role varchar, host varchar, "
-    "rate_delay_p95_ms double",
+    "intermediate.int_sli_amounts": "run_id varchar, grain varchar, scope varchar, "
+    "subject varchar, measure varchar, amount double",
 }
 #: Time to the first PDF as crawls have it: some at the first try, the others lognormal (ms).
 _TTFP: Final = (
@@ -64,8 +62,8 @@ def judged_by(compiled: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute(f"create table lake.{table} ({columns})")
         models._seed(connection, models.seeds["slo_targets"])
         for model in _MODELS:
-            sql = models.models[model]["sql"]
-            connection.execute(f"create view lake.marts.{model} as {sql}")
+            made = models.models[model]
+            connection.execute(f"create view lake.{made['schema']}.{model} as {made['sql']}")
         yield connection
     finally:
         connection.close()
@@ -139,12 +137,12 @@ def ttfp(
             f"from (select p.range as i, {_TTFP.format(slower=times)} as x "
             f"from range({pairs}) as p cross join range({size})) group by i"
         )
-    connection.execute(
-        "insert into lake.intermediate.int_ttfp_slis "
-        "select run_id, 'run', null, list_aggregate(amounts, 'quantile_cont', 0.5), "
-        "list_aggregate(amounts, 'quantile_cont', 0.95) "
-        "from lake.intermediate.int_percentile_values"
-    )
+    for slo, quantile in (("ttfp_p50_ms", 0.5), ("ttfp_p95_ms", 0.95)):
+        connection.execute(
+            f"insert into lake.intermediate.int_sli_amounts select run_id, 'run', 'run', null, "
+            f"'{slo}', list_aggregate(amounts, 'quantile_cont', {quantile}) "
+            "from lake.intermediate.int_percentile_values"
+        )
     connection.execute(
         f"insert into lake.marts.regression_baselines select range, range || '.0' "
         f"from range({pairs})"

@@ -13,7 +13,7 @@ symptoms as (
 
 measures as (
 
-    select * from {{ ref('diagnosis_measures') }}
+    select * from {{ ref('int_diagnosis_measures') }}
 
 ),
 

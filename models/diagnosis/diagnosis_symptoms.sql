@@ -6,7 +6,7 @@ with verdicts as (
 
 measures as (
 
-    select * from {{ ref('diagnosis_measures') }}
+    select * from {{ ref('int_diagnosis_measures') }}
 
 ),
 

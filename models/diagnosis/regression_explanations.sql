@@ -18,7 +18,7 @@ contributions as (
 
 measures as (
 
-    select * from {{ ref('diagnosis_measures') }}
+    select * from {{ ref('int_diagnosis_measures') }}
 
 ),
 

@@ -2,25 +2,35 @@
 
 with artifacts as (
 
-    select * from {{ ref('int_artifacts') }}
+    select
+        *,
+        date_trunc('hour', first_download_at) as hour_at,
+    from {{ ref('int_artifacts') }}
     {{ where_touched() }}
+
+),
+
+measured as (
+
+    select
+        run_id,
+        case
+            when grouping(hour_at) = 0 then 'hour'
+            when grouping(day) = 0 then 'day'
+            else 'run'
+        end as grain,
+        coalesce(hour_at, day::timestamp) as starts_at,
+        {{ sli_scope('artifacts') }},
+        {{ sli_measures('artifacts') }}
+    from artifacts
+    group by grouping sets ({{ sli_groups('artifacts', [['run_id'], ['run_id', 'hour_at']]) }}, (run_id, day))
 
 ),
 
 final as (
 
-    select
-        run_id,
-        case
-            when grouping(resolver) = 0 then 'resolver'
-            when grouping(day) = 0 then 'day'
-            else 'run'
-        end as grain,
-        resolver,
-        day,
-        {{ artifact_slis() }},
-    from artifacts
-    group by grouping sets ((run_id), (run_id, resolver), (run_id, day))
+    select {{ sli_headlines('artifacts', ['run_id', 'grain', 'starts_at']) }}
+    from measured
 
 )
 

@@ -6,7 +6,7 @@ with verdicts as (
 
 targets as (
 
-    select * from {{ ref('slo_targets') }}
+    select * from {{ ref('int_slo_targets') }}
 
 ),
 

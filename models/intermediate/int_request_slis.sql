@@ -2,37 +2,35 @@
 
 with requests as (
 
-    select * from {{ ref('int_requests') }}
+    select
+        *,
+        date_trunc('hour', occurred_at) as hour_at,
+    from {{ ref('int_requests') }}
     {{ where_touched() }}
 
 ),
 
-counted as (
+measured as (
 
     select
         run_id,
-        host,
-        day,
         case
-            when grouping(host) = 0 then 'host'
+            when grouping(hour_at) = 0 then 'hour'
             when grouping(day) = 0 then 'day'
             else 'run'
         end as grain,
-        {{ request_sums() }},
+        coalesce(hour_at, day::timestamp) as starts_at,
+        {{ sli_scope('requests') }},
+        {{ sli_measures('requests') }}
     from requests
-    group by grouping sets ((run_id), (run_id, host), (run_id, day))
+    group by grouping sets ({{ sli_groups('requests', [['run_id'], ['run_id', 'hour_at']]) }}, (run_id, day))
 
 ),
 
 final as (
 
-    select
-        run_id,
-        grain,
-        host,
-        day,
-        {{ request_slis() }},
-    from counted
+    select {{ sli_headlines('requests', ['run_id', 'grain', 'starts_at']) }}
+    from measured
 
 )
 

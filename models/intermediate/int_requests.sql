@@ -16,6 +16,7 @@ final as (
         coalesce(host, 'unknown') as host,
         coalesce(role, 'unknown') as role,
         sample_weight,
+        status,
         -- a request counts only if its file has the column that judges it
         is_network and lacks_status is not true as is_network,
         coalesce(role = 'metadata', false) and lacks_from_cache is not true as is_metadata,

@@ -2,7 +2,10 @@
 
 with artifacts as (
 
-    select * from {{ ref('int_artifact_ttfp') }}
+    select
+        *,
+        date_trunc('hour', first_attempt_at) as hour_at,
+    from {{ ref('int_artifact_ttfp') }}
     {{ where_touched() }}
 
 ),
@@ -11,28 +14,23 @@ measured as (
 
     select
         run_id,
-        resolver,
-        day,
         case
-            when grouping(resolver) = 0 then 'resolver'
+            when grouping(hour_at) = 0 then 'hour'
             when grouping(day) = 0 then 'day'
             else 'run'
         end as grain,
-        {{ ttfp_quantiles() }},
+        coalesce(hour_at, day::timestamp) as starts_at,
+        {{ sli_scope('first_pdfs') }},
+        {{ sli_measures('first_pdfs') }}
     from artifacts
     where ttfp_ms is not null
-    group by grouping sets ((run_id), (run_id, resolver), (run_id, day))
+    group by grouping sets ({{ sli_groups('first_pdfs', [['run_id'], ['run_id', 'hour_at']]) }}, (run_id, day))
 
 ),
 
 final as (
 
-    select
-        run_id,
-        grain,
-        resolver,
-        day,
-        {{ ttfp_slis() }},
+    select {{ sli_headlines('first_pdfs', ['run_id', 'grain', 'starts_at']) }}
     from measured
 
 )

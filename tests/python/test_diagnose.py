@@ -187,7 +187,7 @@ def test_files_and_warehouse_say_the_same(tmp_path: Path, compiled: Path) -> Non
                 yields = connection.execute(
                     "select sum(artifacts_success) * 100 / sum(artifacts) "
                     "from lake.intermediate.int_artifact_slis "
-                    "where grain = 'run' and run_id in ('r1', 'r2')"
+                    "where grain = 'run' and scope = 'run' and run_id in ('r1', 'r2')"
                 ).fetchone()
                 symptom = symptom_of(ours, "yield_pct", None)
                 assert symptom["value_before"] == pytest.approx(yields[0])

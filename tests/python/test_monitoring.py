@@ -305,9 +305,9 @@ def test_subjects_of_any_characters_give_rules(project: Path) -> None:
 
 def test_an_slo_without_an_entry_has_an_alert(project: Path, tmp_path: Path) -> None:
     with (project / "seeds" / "slo_targets.csv").open("a") as seed:
-        seed.write("ttfp_p99_ms,run,,<=,60000,ms,ttfp_artifacts\n")
-        seed.write("cache_hit_pct,run_host,,>=,50,%,metadata_requests\n")
-        seed.write("cache_hit_pct,run_host,b.example,>=,20,%,metadata_requests\n")
+        seed.write("ttfp_p99_ms,run,,<=,60000,ms\n")
+        seed.write("cache_hit_pct,run_host,,>=,50,%\n")
+        seed.write("cache_hit_pct,run_host,b.example,>=,20,%\n")
     assert generate(project).returncode == 0
 
     def said(slo: str, scope: str, who: str, value: str, target: str, **labels: str) -> Alert:

@@ -114,7 +114,8 @@ def test_ranks_miss_no_more_often_than_they_may(judge: duckdb.DuckDBPyConnection
             f"list(range) from range(1, {min(size, 500)} + 1)"
         )
         judge.execute(
-            f"insert into lake.intermediate.int_ttfp_slis values ('{size}', 'run', null, 1, 1)"
+            f"insert into lake.intermediate.int_sli_amounts select '{size}', 'run', 'run', null, "
+            "unnest(['ttfp_p50_ms', 'ttfp_p95_ms']), 1"
         )
         judge.execute(f"insert into lake.intermediate.int_chosen_runs values ('{size}')")
     found = results.rows(judge, "select * from lake.marts.regression_percentiles")

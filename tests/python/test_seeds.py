@@ -33,12 +33,6 @@ def check(compiled: Path) -> tuple[duckdb.DuckDBPyConnection, str]:
     [
         ("slo_targets", "slo = 'yield_pc'", "yield_pc run",
          'slo "yield_pc" is no SLI or count of a run; nearest: yield_pct'),
-        ("slo_targets", "sample = 'artefacts'", "yield_pct run",
-         'sample "artefacts" is no SLI or count of a run; nearest: artifacts'),
-        ("slo_targets", "sample = null", "yield_pct run",
-         "sample (empty) is no SLI or count of a run; nearest: requests"),
-        ("slo_targets", "good = 'artifacts_succes'", "yield_pct run",
-         'good "artifacts_succes" is no count of the hours of a run; nearest: artifacts_success'),
         ("slo_targets", "scope = 'runs'", "yield_pct runs",
          'scope "runs" is no scope of an SLO; nearest: run'),
         ("slo_targets", "comparator = '=>'", "yield_pct run",

@@ -69,8 +69,8 @@ def test_targets_are_proposed_and_written(tool: Tool, tmp_path: Path) -> None:
         "4 with the proposal\n" in done.stdout
     )
     assert "next, docstokg-telemetry run" in done.stderr and "make monitoring" in done.stderr
-    assert "\n-yield_pct,run,,>=,85,%,artifacts,artifacts_success,99,28,20\n" in done.stdout
-    assert "\n+yield_pct,run,,>=,90,%,artifacts,artifacts_success,99,28,20\n" in done.stdout
+    assert "\n-yield_pct,run,,>=,85,%,99,28,20\n" in done.stdout
+    assert "\n+yield_pct,run,,>=,90,%,99,28,20\n" in done.stdout
     lines = list(zip(before.splitlines(), targets.read_bytes().splitlines(), strict=True))
     changed = {new.split(b",")[0]: float(new.split(b",")[4]) for old, new in lines if old != new}
     assert changed[b"yield_pct"] == 90 and b"corruption_count" not in changed

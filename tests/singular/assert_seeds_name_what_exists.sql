@@ -1,6 +1,5 @@
 -- Guards against a typing error in a seed, which passes in silence: an SLO of an SLI that is not
--- there has "no data" for ever, one whose `good` is not there no budget. Each cell that names
--- something is looked up, whatever is loaded, so this runs when the models are compiled, too.
+-- there has "no data" for ever. Each cell that names something is looked up, whatever is loaded, so this runs when the models are compiled, too.
 -- Returns a sentence with the file, the row, the cell, and the name that comes nearest.
 {{ config(meta={'when_compiled': true}) }}
 
@@ -10,7 +9,7 @@
     'scope of an SLO': ['run', 'run_role', 'run_host'],
     'role': ['metadata', 'landing', 'artifact'],
     'severity': ['page', 'ticket'],
-    'topic of diagnose': ['yield', 'corruption', 'ttfp', 'rate-limit', 'cache', 'breaker'],
+    'topic of diagnose': ['yield', 'corruption', 'ttfp', 'rate-limit', 'cache', 'breaker', 'slo'],
     'dimension': ['resolver', 'host', 'role', 'failure'],
     'phase': ['pilot', 'ramp', 'production'],
     'comparator of a criterion': ['<', '<=', '>='],
@@ -27,18 +26,11 @@
     'direction': ['up', 'down'],
 } -%}
 
-{#- the columns that the numbers of a kind are: of the SLI marts, and of what hours are summed of -#}
+{#- the columns that the numbers of a kind are: of the SLI marts -#}
 {%- set columns = [
     ('SLI or count of a run', 'run_slis'),
     ('SLI or count of a run_role', 'role_slis'),
     ('SLI or count of a run_host', 'host_slis'),
-    ('count of the hours of a run', 'int_artifact_slis'),
-    ('count of the hours of a run', 'int_ttfp_slis'),
-    ('count of the hours of a run', 'int_request_slis'),
-    ('count of the hours of a run_role', 'int_delay_slis'),
-    ('count of the hours of a run_host', 'int_request_slis'),
-    ('count of the hours of a run_host', 'int_delay_slis'),
-    ('count of the hours of a run_host', 'int_breaker_slis'),
     ('number of run_summary', 'stg_run_summary'),
 ] -%}
 
@@ -47,8 +39,6 @@
     ('slo_targets', 'slo, scope, subject', 'scope', "'scope of an SLO'", none),
     ('slo_targets', 'slo, scope, subject', 'comparator', "'comparator of an SLO'", none),
     ('slo_targets', 'slo, scope, subject', 'slo', "'SLI or count of a ' || scope", none),
-    ('slo_targets', 'slo, scope, subject', 'sample', "'SLI or count of a ' || scope", none),
-    ('slo_targets', 'slo, scope, subject', 'good', "'count of the hours of a ' || scope", none),
     ('slo_targets', 'slo, scope, subject', 'subject', "if(scope = 'run_role', 'role', null)", none),
     ('burn_rate_alerts', 'long_hours, short_hours', 'severity', "'severity'", none),
     ('pinned_slos', 'slo', 'slo', "'SLI or count'", none),
@@ -65,7 +55,7 @@
     ('remedy_limits', 'setting', 'setting', "'known setting'", "setting || ' in ' || unit"),
     ('remedy_limits', 'setting', 'direction', "'direction'", none),
 ] -%}
-{%- set may_be_empty = ['good', 'subject', 'direction'] %}
+{%- set may_be_empty = ['subject', 'direction'] %}
 
 with names as (
     {%- for kind, model in columns %}

@@ -1,9 +1,6 @@
-{{ config(materialized='incremental') }}
-
 with attempts as (
 
     select * from {{ ref('stg_fallback_attempts') }}
-    {{ where_touched() }}
 
 ),
 

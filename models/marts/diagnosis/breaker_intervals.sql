@@ -1,9 +1,6 @@
-{{ config(materialized='incremental') }}
-
 with intervals as (
 
     select * from {{ ref('int_breaker_open_intervals') }}
-    {{ where_touched() }}
 
 ),
 

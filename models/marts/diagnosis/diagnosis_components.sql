@@ -1,30 +1,30 @@
-{{ config(materialized='incremental') }}
-
 with yield_components as (
 
     select * from {{ ref('int_yield_components') }}
-    {{ where_touched() }}
 
 ),
 
 ttfp_components as (
 
     select * from {{ ref('int_ttfp_components') }}
-    {{ where_touched() }}
 
 ),
 
-request_components as (
+sli_components as (
 
-    select * from {{ ref('int_request_components') }}
-    {{ where_touched() }}
+    select * from {{ ref('int_sli_components') }}
+
+),
+
+cache_components as (
+
+    select * from {{ ref('int_cache_components') }}
 
 ),
 
 breaker_components as (
 
     select * from {{ ref('int_breaker_components') }}
-    {{ where_touched() }}
 
 ),
 
@@ -34,7 +34,9 @@ final as (
     union all
     from ttfp_components
     union all
-    from request_components
+    from sli_components
+    union all
+    from cache_components
     union all
     from breaker_components
 

@@ -1,9 +1,6 @@
-{{ config(materialized='incremental') }}
-
 with downloads as (
 
     select * from {{ ref('stg_downloads') }}
-    {{ where_touched() }}
 
 ),
 
@@ -14,7 +11,6 @@ artifacts as (
         artifact_key,
         resolver,
     from {{ ref('int_artifacts') }}
-    {{ where_touched() }}
 
 ),
 
@@ -29,7 +25,6 @@ attempts as (
         attempt_id,
         file_id,
     from {{ ref('stg_fallback_attempts') }}
-    {{ where_touched() }}
 
 ),
 

@@ -1,9 +1,6 @@
-{{ config(materialized='incremental') }}
-
 with events as (
 
     select * from {{ ref('stg_http_events') }}
-    {{ where_touched() }}
 
 ),
 

@@ -1,9 +1,6 @@
-{{ config(materialized='incremental') }}
-
 with decisions as (
 
     select * from {{ ref('stg_rate_events') }}
-    {{ where_touched() }}
 
 ),
 

@@ -1,9 +1,6 @@
-{{ config(materialized='incremental') }}
-
 with downloads as (
 
     select * from {{ ref('stg_downloads') }}
-    {{ where_touched() }}
 
 ),
 

@@ -34,10 +34,16 @@ recorded as (
 
 ),
 
+runs as (
+
+    select run_id from {{ ref('int_runs') }}
+
+),
+
 compared as (
 
     select
-        measurements.run_id,
+        runs.run_id,
         tolerances.sli,
         recorded.amount as recorded_value,
         measurements.amount as measured_value,
@@ -45,11 +51,15 @@ compared as (
         greatest(
             tolerances.absolute, tolerances.relative_pct / 100 * abs(measurements.amount)
         ) as tolerance,
-    from measurements
-    inner join tolerances on measurements.measure = tolerances.sli
+    from runs
+    cross join tolerances
+    left join measurements
+        on
+            runs.run_id = measurements.run_id
+            and tolerances.sli = measurements.measure
     left join recorded
         on
-            measurements.run_id = recorded.run_id
+            runs.run_id = recorded.run_id
             and tolerances.recorded_as = recorded.measure
 
 ),

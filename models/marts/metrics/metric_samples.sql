@@ -177,36 +177,13 @@ samples as (
     select
         run_id,
         unnest([
+            {%- for sli in var('slis') if sli.meta.help %}
+            {%- set told = sli.meta.metric or {} %}
             {{ metric(
-                'docstokg_run_yield_pct', 'gauge', 'yield_pct',
-                'Artifacts that succeeded, of those attempted, percent.'
+                told.name or 'docstokg_run_' ~ sli.name, told.type or 'gauge', sli.name,
+                sli.meta.help, told.labels or {}
             ) }},
-            {{ metric(
-                'docstokg_run_ttfp_ms', 'untyped', 'ttfp_p50_ms',
-                'Time from the first attempt at an artifact to its first success, ms.',
-                {'quantile': "'p50'"}
-            ) }},
-            {{ metric(
-                'docstokg_run_ttfp_ms', 'untyped', 'ttfp_p95_ms',
-                'Time from the first attempt at an artifact to its first success, ms.',
-                {'quantile': "'p95'"}
-            ) }},
-            {{ metric(
-                'docstokg_run_cache_hit_pct', 'gauge', 'cache_hit_pct',
-                'Metadata requests answered from the cache, percent.'
-            ) }},
-            {{ metric(
-                'docstokg_run_http429_ratio', 'gauge', 'http_429_pct',
-                'Network requests answered 429, percent.'
-            ) }},
-            {{ metric(
-                'docstokg_run_dedupe_saved_mb', 'gauge', 'dedupe_saved_mb',
-                'Content that deduplication kept from being stored again, MiB.'
-            ) }},
-            {{ metric(
-                'docstokg_run_corruption_count', 'untyped', 'corruption_count',
-                'Artifacts that a finalise left half-way: with a hash or a file, but not both.'
-            ) }},
+            {%- endfor %}
             {{ metric(
                 'docstokg_run_artifacts', 'gauge', 'artifacts',
                 'Artifacts attempted so far.'

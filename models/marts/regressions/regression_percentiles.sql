@@ -12,41 +12,28 @@ baselines as (
 
 slos as (
 
-    select distinct
-        slo,
-        regexp_replace(slo, '_p\d+_', '_') as measure,
-        try_cast(regexp_extract(slo, '_p(\d+)_', 1) as double) / 100 as quantile,
-    from {{ ref('slo_targets') }}
-    where regexp_matches(slo, '_p\d+_')
-
-),
-
-of_artifacts as (
-
     select
-        run_id,
-        if(grain = 'resolver', 'run_resolver', 'run') as scope,
-        resolver as subject,
-        columns('^ttfp_.*_ms$'),
-    from {{ ref('int_ttfp_slis') }}
-    where grain in ('run', 'resolver')
+        slis.sli as slo,
+        slis.measure,
+        slis.quantile,
+    from {{ ref('int_slis') }} as slis
+    semi join {{ ref('slo_targets') }} as targets on slis.sli = targets.slo
+    where slis.kind = 'percentile'
 
 ),
 
 -- the SLIs themselves, as they are told everywhere
 measured as (
 
-    from of_artifacts
-    unpivot (value for slo in (* exclude (run_id, scope, subject)))
-    union all
     select
-        run_id,
-        'run_' || grain as scope,
-        coalesce(role, host) as subject,
-        'rate_delay_p95_ms' as slo,
-        rate_delay_p95_ms as value,
-    from {{ ref('int_delay_slis') }}
-    where rate_delay_p95_ms is not null
+        amounts.run_id,
+        amounts.scope,
+        amounts.subject,
+        amounts.measure as slo,
+        amounts.amount as value,
+    from {{ ref('int_sli_amounts') }} as amounts
+    semi join slos on amounts.measure = slos.slo
+    where amounts.grain = 'run'
 
 ),
 

@@ -1,9 +1,6 @@
-{{ config(materialized='incremental') }}
-
 with requests as (
 
     select * from {{ ref('int_requests') }}
-    {{ where_touched() }}
 
 ),
 

@@ -1,12 +1,9 @@
-{{ config(materialized='incremental') }}
-
 with attempts as (
 
     select
         *,
         coalesce(resolver, 'unknown') as resolver_or_unknown,
     from {{ ref('stg_fallback_attempts') }}
-    {{ where_touched() }}
 
 ),
 
@@ -17,7 +14,6 @@ solved as (
         artifact_key,
         resolver,
     from {{ ref('int_artifact_ttfp') }}
-    {{ where_touched() }}
 
 ),
 

@@ -1,7 +1,7 @@
 -- Each period that a reader looks back at has a point of each SLI, measured or not.
 with targets as (
 
-    select * from {{ ref('slo_targets') }}
+    select * from {{ ref('int_slo_targets') }}
 
 ),
 

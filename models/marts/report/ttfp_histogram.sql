@@ -1,12 +1,9 @@
-{{ config(materialized='incremental') }}
-
 with artifacts as (
 
     select
         run_id,
         ttfp_wall_ms,
     from {{ ref('int_artifact_ttfp') }}
-    {{ where_touched() }}
 
 ),
 

@@ -23,17 +23,17 @@ days as (
 
     select
         run_id,
-        day
+        starts_at
     from artifacts
     union
     select
         run_id,
-        day
+        starts_at
     from ttfp
     union
     select
         run_id,
-        day
+        starts_at
     from requests
 
 ),
@@ -42,29 +42,20 @@ final as (
 
     select
         days.run_id,
-        days.day,
-        artifacts.yield_pct,
-        ttfp.ttfp_p50_ms,
-        ttfp.ttfp_p95_ms,
-        ttfp.ttfp_p99_ms,
-        ttfp.ttfp_wall_p50_ms,
-        ttfp.ttfp_wall_p95_ms,
-        requests.cache_hit_pct,
-        requests.http_429_pct,
-        coalesce(artifacts.artifacts, 0) as artifacts,
-        if(artifacts.run_id is null, 0, artifacts.artifacts_success) as artifacts_success,
-        coalesce(ttfp.ttfp_artifacts, 0) as ttfp_artifacts,
-        coalesce(requests.requests, 0) as requests,
-        coalesce(requests.network_requests, 0) as network_requests,
-        coalesce(requests.metadata_requests, 0) as metadata_requests,
+        days.starts_at::date as day,
+        {{ sli_marts(
+            {'artifacts': 'artifacts', 'first_pdfs': 'ttfp', 'requests': 'requests'}, 'day'
+        ) }}
     from days
     -- a run without a single usable time has its artifacts on the day NULL
     left join artifacts
-        on days.run_id = artifacts.run_id and days.day is not distinct from artifacts.day
+        on
+            days.run_id = artifacts.run_id
+            and days.starts_at is not distinct from artifacts.starts_at
     left join ttfp
-        on days.run_id = ttfp.run_id and days.day is not distinct from ttfp.day
+        on days.run_id = ttfp.run_id and days.starts_at is not distinct from ttfp.starts_at
     left join requests
-        on days.run_id = requests.run_id and days.day is not distinct from requests.day
+        on days.run_id = requests.run_id and days.starts_at is not distinct from requests.starts_at
 
 )
 

@@ -1,18 +1,19 @@
-with delays as (
+with requests as (
 
-    select * from {{ ref('int_delay_slis') }}
-    where grain = 'role'
+    select * from {{ ref('int_request_slis') }}
+    where
+        grain = 'run'
+        and scope = 'run_role'
 
 ),
 
 final as (
 
     select
-        run_id,
-        role,
-        rate_delay_p95_ms,
-        delayed_requests,
-    from delays
+        requests.run_id,
+        requests.subject as role,
+        {{ sli_marts({'requests': 'requests'}, 'role') }}
+    from requests
 
 )
 

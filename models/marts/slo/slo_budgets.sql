@@ -12,7 +12,7 @@ moment as (
 
 promised as (
 
-    select * from {{ ref('slo_targets') }}
+    select * from {{ ref('int_slo_targets') }}
 
 ),
 

@@ -9,8 +9,11 @@ with expected as (
 
 numbers as (
 
-    select * from {{ ref('int_hour_slis') }}
-    {{ where_touched() }}
+    select
+        * exclude (starts_at),
+        starts_at as hour_at,
+    from {{ ref('int_sli_amounts') }}
+    {{ where_touched("grain = 'hour' and starts_at is not null") }}
 
 ),
 

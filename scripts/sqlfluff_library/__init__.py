@@ -1,0 +1,16 @@
+"""What sqlfluff's templater needs of dbt to render the models: the project's vars as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_FILE = Path(__file__).resolve().parents[2] / "dbt_project.yml"
+_PROJECT = yaml.safe_load(_FILE.read_text("utf-8"))
+
+
+def var(name: str, default: Any = None) -> Any:
+    """Return a var of dbt_project.yml."""
+    return _PROJECT["vars"].get(name, default)
