@@ -14,8 +14,14 @@ from exporter.compiled import Models
 from exporter.direct_find import Found, NoSuchRun, chosen
 from exporter.errors import TelemetryError, UsageError
 from exporter.raw_schema import TELEMETRY
-from exporter.raw_sql import literal
-from exporter.results import DIAGNOSIS_MODELS, REGRESSION_MODELS, Row, Summary, rows
+from exporter.results import (
+    DIAGNOSIS_MODELS,
+    REGRESSION_MODELS,
+    Row,
+    Summary,
+    ask_diagnosis,
+    rows,
+)
 from exporter.sources import Skipped
 
 #: A word for the runs that had ended before, as regression_baselines has them.
@@ -105,8 +111,7 @@ def compare(
             raise TelemetryError(_unknown(name, source, known))
     _must_differ(old, new)
     ask(connection, new)
-    connection.execute(f"set variable diagnosed_run = {literal(new)}")
-    connection.execute(f"set variable diagnosed_against = {literal(old)}")
+    ask_diagnosis(connection, new, old)
     found = rows(
         connection,
         "select * from lake.marts.regressions where run_id = ? "

@@ -14,8 +14,7 @@ import duckdb
 from exporter import direct, results
 from exporter.direct_find import Found, NoSuchRun, chosen
 from exporter.errors import TelemetryError, UsageError
-from exporter.raw_sql import literal
-from exporter.results import DIAGNOSIS_MODELS, Row, iso, rows
+from exporter.results import DIAGNOSIS_MODELS, Row, ask_diagnosis, iso, rows
 from exporter.sources import Skipped
 
 #: The views over DIAGNOSIS_MODELS that hold the answer; each is about the run that was asked for.
@@ -163,8 +162,7 @@ def diagnose(
     for name in (run_id, *([against] if against not in (PREVIOUS, LAST_WEEK) else [])):
         if not rows(connection, "select 1 from lake.marts.run_inventory where run_id = ?", name):
             raise TelemetryError(f"run {name!r} is unknown to {source}: list runs with runs")
-    connection.execute(f"set variable diagnosed_run = {literal(run_id)}")
-    connection.execute(f"set variable diagnosed_against = {literal(against)}")
+    baselines = ask_diagnosis(connection, run_id, against)
     symptoms = rows(
         connection,
         "select * from lake.diagnosis.diagnosis_symptoms "
@@ -183,10 +181,7 @@ def diagnose(
         run_id=run_id,
         source=source,
         against=against,
-        baselines=rows(
-            connection,
-            "select * from lake.diagnosis.diagnosis_baselines order by last_event_at desc, run_id",
-        ),
+        baselines=baselines,
         symptoms=shown,
         no_data=[
             " ".join(str(symptom[column]) for column in _KEY[: _named(symptom)])

@@ -56,4 +56,12 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     text = re.sub(r"(password=)('[^']*'|[^\s\"]*)|(://[^\s:@/]*:)[^\s@/]*@", r"\1\3…", text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return text + more_memory(text)
+
+
+def more_memory(text: str) -> str:
+    """Return what to do about an engine's error, if it is that memory did not suffice; else ''."""
+    if "out of memory" not in text.lower():
+        return ""
+    return "; allow more with DOCSTOKG_MEMORY_LIMIT (by default a quarter of the memory)"

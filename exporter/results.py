@@ -261,3 +261,25 @@ def rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[
     cursor = connection.execute(sql, list(values))
     names = [column[0] for column in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def ask_diagnosis(connection: duckdb.DuckDBPyConnection, run_id: str, against: str) -> list[Row]:
+    """Say which run the views of a diagnosis are about; return those that it is compared with.
+
+    Args:
+        connection: has diagnosis_baselines and the views over it.
+        run_id: the run.
+        against: previous, last-week, baseline or a run id.
+
+    Returns:
+        Rows of diagnosis_baselines, the latest first.
+    """
+    for name, value in (("diagnosed_run", run_id), ("diagnosed_against", against)):
+        connection.execute(f"set variable {name} = ?::varchar", [value])
+    baselines = rows(
+        connection,
+        "select * from lake.diagnosis.diagnosis_baselines order by last_event_at desc, run_id",
+    )
+    known = [row["run_id"] for row in baselines]
+    connection.execute("set variable diagnosed_baselines = ?::varchar[]", [known])
+    return baselines

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from exporter import warehouse
-from exporter.errors import ModelError, WarehouseError, one_line
+from exporter.errors import ModelError, WarehouseError, more_memory, one_line
 from exporter.findings import plural
 from exporter.loader import LoadReport, load
 from exporter.lock import Lock
@@ -221,7 +221,7 @@ def one_line_of(message: str | None) -> str:
     """Return dbt's message without its line breaks and headings."""
     lines = [line.strip() for line in (message or "no message").splitlines() if line.strip()]
     text = " ".join(lines[1:3] if len(lines) > 1 and lines[0].endswith(")") else lines[:2])
-    return text[:300]
+    return text[:300] + more_memory(text)
 
 
 def _count_rejected(connection: duckdb.DuckDBPyConnection, outcome: Build) -> None:

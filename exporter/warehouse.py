@@ -17,7 +17,7 @@ import duckdb
 
 from exporter import __version__
 from exporter.access import check_readable
-from exporter.errors import WarehouseError, one_line
+from exporter.errors import UsageError, WarehouseError, one_line
 from exporter.paths import catalog, data_path, extension_path, extensions, warehouse_dir
 from exporter.raw_sql import literal
 from exporter.warehouse_schema import FORMAT, ensure_schema, newer
@@ -73,11 +73,35 @@ def configure(connection: duckdb.DuckDBPyConnection, chosen: Sequence[str] | Non
         # costs more than they do: a build of little took half as much CPU time again.
         connection.execute("set threads = 1")
     connection.execute("set preserve_insertion_order = false")
-    connection.execute("set memory_limit = '400MB'")
+    _limit_memory(connection)
     # what does not fit goes here, and not into whatever folder a person is in
     spill = os.path.join(tempfile.gettempdir(), f"docstokg-spill-{os.getuid()}-{os.getpid()}")
     connection.execute("set temp_directory = ?", [spill])
     configure_cursor(connection)
+
+
+def _limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
+    """Set how much memory DuckDB takes before it spills: DOCSTOKG_MEMORY_LIMIT, or a quarter.
+
+    A quarter leaves room for the crawler and for Python beside it. DuckDB's own default is 80 % of
+    what the machine, or the process's control group, has.
+
+    Raises:
+        UsageError: DOCSTOKG_MEMORY_LIMIT is no size.
+    """
+    limit = os.environ.get("DOCSTOKG_MEMORY_LIMIT", "").strip()
+    if not limit:
+        row = connection.execute("select current_setting('memory_limit')").fetchone()
+        number, unit = str(row[0] if row else "").split()
+        limit = f"{float(number) * 0.25 / 0.8:.3f}{unit}"
+    try:
+        if not limit[0].isdigit():  # DuckDB takes "none" and "-1" for no limit
+            raise duckdb.ParserException(limit)
+        connection.execute("set memory_limit = ?", [limit])
+    except duckdb.ParserException:
+        raise UsageError(
+            f"DOCSTOKG_MEMORY_LIMIT={limit} is no size: give a number and a unit, such as 2GB"
+        ) from None
 
 
 def configure_cursor(cursor: duckdb.DuckDBPyConnection) -> None:

@@ -1,8 +1,7 @@
 {#-
   Purpose: what a data test looks at. In `dbt build` and `dbt run` that is what a load has touched
-    since the last publication, as all else was audited then: the touched runs of a model that is
-    stored or cheap, the last of them of a model that is worked out on demand (meta: on_demand).
-    `dbt test` looks at all rows.
+    since the last publication, as all else was audited then, and nothing of a model that is worked out
+    on demand (meta: on_demand), of which nothing is published. `dbt test` looks at all rows.
   Arguments: relation, the model that is tested; a config `where` of the test counts too.
   Returns: the relation, or SQL for a subquery of it.
   Example: after 100 new rows of one run, is_sound of host_slis reads the hosts of that run
@@ -10,17 +9,14 @@
 {%- macro get_where_subquery(relation) -%}
     {%- set conditions = [config.get('where')] if config.get('where') else [] -%}
     {%- if execute and flags.WHICH == 'build' and target.name != 'direct' -%}
-        {%- set touched = source('session', 'touched_runs') -%}
         {%- for node in graph.nodes.values()
             if node.resource_type == 'model' and node.alias == relation.identifier
             and node.schema == relation.schema and 'run_id' in node.columns
         -%}
             {%- if node.config.meta.on_demand and node.config.materialized == 'view' -%}
-                {%- do conditions.append('run_id = (select max(run_id) from ' ~ touched ~ ')') -%}
+                {%- do conditions.append('false') -%}
             {%- else -%}
-                {%- do conditions.append(
-                    '(run_id is null or run_id in (select run_id from ' ~ touched ~ '))'
-                ) -%}
+                {%- do conditions.append('(run_id is null or ' ~ touched() ~ ')') -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}

@@ -10,52 +10,42 @@ with causes as (
 
 baselines as (
 
-    select run_id from {{ ref('diagnosis_baselines') }}
+    select unnest({{ diagnosed_baselines() }}) as run_id
 
 ),
 
 attempts as (
 
     select * from {{ ref('attempt_outcomes') }}
-    where
-        run_id = {{ diagnosed_run() }}
-        or run_id in (select baselines.run_id from baselines)
+    where list_contains({{ diagnosed_runs() }}, run_id)
 
 ),
 
 responses as (
 
     select * from {{ ref('host_responses') }}
-    where
-        run_id = {{ diagnosed_run() }}
-        or run_id in (select baselines.run_id from baselines)
+    where list_contains({{ diagnosed_runs() }}, run_id)
 
 ),
 
 intervals as (
 
     select * from {{ ref('breaker_intervals') }}
-    where
-        run_id = {{ diagnosed_run() }}
-        or run_id in (select baselines.run_id from baselines)
+    where list_contains({{ diagnosed_runs() }}, run_id)
 
 ),
 
 half_done as (
 
     select * from {{ ref('half_done_artifacts') }}
-    where
-        run_id = {{ diagnosed_run() }}
-        or run_id in (select baselines.run_id from baselines)
+    where list_contains({{ diagnosed_runs() }}, run_id)
 
 ),
 
 limiter as (
 
     select * from {{ ref('limiter_blocks') }}
-    where
-        run_id = {{ diagnosed_run() }}
-        or run_id in (select baselines.run_id from baselines)
+    where list_contains({{ diagnosed_runs() }}, run_id)
 
 ),
 

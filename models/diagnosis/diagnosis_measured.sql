@@ -5,21 +5,13 @@ with components as (
 
 ),
 
-baselines as (
-
-    select run_id from {{ ref('diagnosis_baselines') }}
-
-),
-
 sides as (
 
     select
         components.*,
         components.run_id = {{ diagnosed_run() }} as is_now,
     from components
-    where
-        run_id = {{ diagnosed_run() }}
-        or run_id in (select baselines.run_id from baselines)
+    where list_contains({{ diagnosed_runs() }}, run_id)
 
 ),
 

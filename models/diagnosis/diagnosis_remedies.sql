@@ -19,12 +19,6 @@ symptoms as (
 
 ),
 
-baselines as (
-
-    select run_id from {{ ref('diagnosis_baselines') }}
-
-),
-
 limits as (
 
     select * from {{ ref('remedy_limits') }}
@@ -44,7 +38,7 @@ paces_before as (
         host,
         sum(failed_requests) / nullif(sum(network_requests), 0) as part_failed,
     from {{ ref('host_pace') }}
-    where run_id in (select baselines.run_id from baselines)
+    where list_contains({{ diagnosed_baselines() }}, run_id)
     group by host
 
 ),
@@ -52,9 +46,7 @@ paces_before as (
 efforts as (
 
     select * from {{ ref('resolver_effort') }}
-    where
-        run_id = {{ diagnosed_run() }}
-        or run_id in (select baselines.run_id from baselines)
+    where list_contains({{ diagnosed_runs() }}, run_id)
 
 ),
 

@@ -12,7 +12,7 @@ measures as (
 
 baselines as (
 
-    select run_id from {{ ref('diagnosis_baselines') }}
+    select unnest({{ diagnosed_baselines() }}) as run_id
 
 ),
 

@@ -219,6 +219,7 @@ def test_files_and_warehouse_say_the_same(crawled: Path, compiled: Path) -> None
             assert rounded(ours) == rounded(theirs)
         connection.execute("reset variable diagnosed_run")
         connection.execute("reset variable diagnosed_against")
+        connection.execute("reset variable diagnosed_baselines")
         connection.execute("reset variable chosen_runs")
         others = connection.execute(
             "select r.slo, r.subject, r.value, m.amount from lake.marts.regressions as r "

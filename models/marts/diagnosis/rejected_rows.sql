@@ -5,7 +5,7 @@ with rejected as (
     select * from {{ ref('stg_rejected_rows') }}
     {{ where_touched() }}
 
-    {% if is_incremental() %}
+    {% if is_built_by_runs() == 'true' %}
     -- rows without a run belong to no touched run
     union all
 

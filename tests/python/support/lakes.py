@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from graphlib import TopologicalSorter
@@ -19,7 +18,12 @@ from exporter.raw_sql import literal
 #: Columns that say when and from where a row was loaded, which two warehouses may differ in.
 _OF_LOADS = {"load_id", "file_id", "source_path"}
 _WITHOUT_LOAD = """regexp_replace(raw_values, ',"file_id":[^,]*,"load_id":[0-9]+', '')"""
-_TEMPORARY = re.compile(r"\w+__dbt_tmp\w*")
+#: How the build that `RefreshedLake` takes its SQL from says which run it is about, and how a build
+#: of any runs does.
+_ONE, _ANY = (
+    "run_id = 'run'::varchar",
+    'run_id in (select touched_runs.run_id from "session"."main"."touched_runs")',
+)
 
 Rows = list[tuple[object, ...]]
 
@@ -85,15 +89,13 @@ class RefreshedLake(Lake):
         super().__init__(compiled)
         models = self.models.models
         graph = {name: model["depends_on"] for name, model in models.items()}
-        self._refreshes: dict[str, tuple[str, str, str]] = {}
+        self._refreshes: dict[str, str] = {}
         for name in TopologicalSorter(graph).static_order():
             if name in models:
-                replacing = _sql(target, "run", name)
-                temporary = _TEMPORARY.search(replacing)
-                models[name]["stored"] = temporary is not None
-                if temporary:
-                    select = _sql(target, "compiled", name)
-                    self._refreshes[name] = temporary.group(), select, replacing
+                refresh = _sql(target, "run", name)
+                models[name]["stored"] = "insert into" in refresh
+                if models[name]["stored"]:
+                    self._refreshes[name] = refresh.replace(_ONE, _ANY)
         self.models.build(self.connection, models)
         touched.make_room(self.connection)
         self._built_at = 0
@@ -104,9 +106,8 @@ class RefreshedLake(Lake):
         if report.load_id is None:
             return
         touched.touch(self.connection, self._built_at)
-        for temporary, select, replacing in self._refreshes.values():
-            self.connection.execute(f"create or replace temp table {temporary} as {select}")
-            self.connection.execute(replacing)
+        for refresh in self._refreshes.values():
+            self.connection.execute(refresh)
         self._built_at = report.load_id
 
     def read_all(self) -> None:
