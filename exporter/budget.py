@@ -98,7 +98,7 @@ def _read(
         return budgets.from_warehouse(as_of, targets)
     from exporter.compiled import compiled_for
 
-    compiled = compiled_for(project_dir, verbose)
+    compiled = compiled_for(project_dir, verbose, names)
     return budgets.from_files(names, as_of, targets, compiled)
 
 

@@ -276,8 +276,9 @@ def metrics(
     from exporter.paths import project_dir as find_project
 
     project = find_project(project_dir)
-    compiled = compiled_for(project, verbose)
-    collected = samples.collect(named(db), run, runs, compiled, warehouse.models_version(project))
+    names = named(db)
+    compiled = compiled_for(project, verbose, names)
+    collected = samples.collect(names, run, runs, compiled, warehouse.models_version(project))
     for skip in collected.skipped:
         output.complain(f"skipped {skip.path}: {skip.reason}")
     found = (len(collected.read), len(collected.skipped), len(collected.samples))
@@ -366,7 +367,7 @@ def _summarise(
     from exporter.query import published
 
     if names:
-        compiled = compiled_for(project_dir, verbose)
+        compiled = compiled_for(project_dir, verbose, names)
         try:
             with direct.opened(names, run, compiled, results.SUMMARY_MODELS) as found:
                 for skip in found.skipped:

@@ -76,7 +76,7 @@ def _compare(
 
     if not names:
         return comparison.from_warehouse(old, new, project_dir)
-    compiled = compiled_for(project_dir, verbose)
+    compiled = compiled_for(project_dir, verbose, names)
     try:
         return comparison.from_files(names, old, new, compiled)
     except NoSuchRun as missing:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from copy import copy
@@ -34,6 +34,7 @@ from exporter.results import (
     SUMMARY_MODELS,
     TREND_MODELS,
 )
+from exporter.sources import must_be_there
 from exporter.warehouse_schema import source_file_columns
 
 #: The installation's own compiled models, made when it is built.
@@ -59,18 +60,26 @@ _ANSWERS: Final = tuple(
 _RAW = "raw."
 
 
-def compiled_for(project: Path | None, verbose: bool) -> Path:
+def compiled_for(project: Path | None, verbose: bool, names: Sequence[str] = ()) -> Path:
     """Return `compiled` of the project that a person named, or of their own, showing progress.
 
+    Args:
+        project: a folder, or None for the installation's own.
+        verbose: show what dbt says.
+        names: what is to be read, which is looked for before anything is compiled.
+
     Raises:
+        SourceError: none of the names leads to a file that could be read.
         UsageError: the folder holds no dbt project.
         ModelError: a model does not compile, or there is nowhere to write.
     """
     with progress("compiling", verbose) as (say, _):
-        return compiled(find_project(project), say, verbose)
+        return compiled(find_project(project), say, verbose, names)
 
 
-def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -> Path:
+def compiled(
+    project: Path, say: Callable[[str], None], verbose: bool = False, names: Sequence[str] = ()
+) -> Path:
     """Return the file with the compiled models, having dbt write it if the models changed.
 
     The installation brings the file of its own models. That of others lies in the warehouse folder
@@ -93,6 +102,8 @@ def compiled(project: Path, say: Callable[[str], None], verbose: bool = False) -
                 return folder / name
     from exporter.runner import compile_models
 
+    if names:
+        must_be_there(names)
     say("models are new or changed: compiling them (once)")
     text = _with_columns(compile_models(project, verbose))
     for folder in folders:

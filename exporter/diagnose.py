@@ -96,7 +96,7 @@ def _diagnose(
         return diagnosis.from_warehouse(run, against, topic)
     from exporter.compiled import compiled_for
 
-    compiled = compiled_for(project_dir, verbose)
+    compiled = compiled_for(project_dir, verbose, names)
     try:
         return diagnosis.from_files(names, run, against, topic, compiled)
     except NoSuchRun as missing:

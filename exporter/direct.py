@@ -31,11 +31,11 @@ from exporter.direct_find import (
 )
 from exporter.direct_read import raw_views, reading
 from exporter.errors import ModelError, SourceError, one_line
-from exporter.loader import CHUNK_FILES, unreadable
+from exporter.loader import CHUNK_FILES
 from exporter.raw_schema import TELEMETRY
 from exporter.raw_sql import ENGINE_ERRORS
 from exporter.rejections import NO_ROWS, SEE_DOCTOR, why_none
-from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of
+from exporter.sources import Probe, Skipped, Source, attached, expand, reason_of, unreadable
 
 #: So many runs are read by one scan, where they are at least one part in so many of all of them.
 _MANY, _MANY_SHARE = 8, 16

@@ -52,7 +52,7 @@ def runs_of(db: list[str], project_dir: Path | None, verbose: bool) -> dict[str,
     from exporter.compiled import compiled_for
     from exporter.sources import expand
 
-    compiled = compiled_for(project_dir, verbose)
+    compiled = compiled_for(project_dir, verbose, db)
     paths = expand([*db, *archive_notes.archives_of(db)])[0]
     runs, _skipped = direct.runs_of(paths, compiled)
     return {path: set(found) for path, found in runs.items()}

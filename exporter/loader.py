@@ -19,7 +19,7 @@ from exporter.load_plan import Marks, Plan, SourceFailed
 from exporter.load_table import append_bulk, merge_small, rows_sql, without_ids
 from exporter.raw_schema import TABLES
 from exporter.raw_sql import ENGINE_ERRORS, literal
-from exporter.sources import Skipped, Source, attached, expand, reason_of
+from exporter.sources import Skipped, Source, attached, expand, reason_of, unreadable
 from exporter.warehouse_schema import source_file_columns
 
 #: Files of one transaction: each holds a few descriptors, and 1,024 is a usual limit.
@@ -92,14 +92,6 @@ def _size(paths: Sequence[tuple[str, bool]]) -> int:
             files = [entry.path for entry in os.scandir(path)] if inside else [path, f"{path}-wal"]
             total += sum(os.path.getsize(file) for file in files)
     return total
-
-
-def unreadable(names: Sequence[str], skipped: Sequence[Skipped]) -> str:
-    """Say in one line why not one of the named sources could be read."""
-    if not skipped:
-        return f"no telemetry in {', '.join(names)}: name a file that the crawler recorded"
-    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
-    return f"cannot read {skipped[0].path}: {skipped[0].reason}{more}"
 
 
 class _Chunk:

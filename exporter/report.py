@@ -106,7 +106,7 @@ def _read(names: list[str], asked: Asked, project_dir: Path | None, verbose: boo
         return report_data.from_warehouse(asked, project)
     from exporter.compiled import compiled_for
 
-    compiled = compiled_for(project, verbose)
+    compiled = compiled_for(project, verbose, names)
     return report_data.from_files(names, asked, compiled, project)
 
 

@@ -20,11 +20,10 @@ from exporter import __version__, direct, results, slices
 from exporter.direct_find import NoSuchRun
 from exporter.errors import SourceError, TelemetryError
 from exporter.findings import plural
-from exporter.loader import unreadable
 from exporter.query import published
 from exporter.rejections import NO_ROWS, SEE_DOCTOR, why_none_of
 from exporter.slices import Paths
-from exporter.sources import Look, Skipped, expand, look
+from exporter.sources import Look, Skipped, expand, look, unreadable
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from exporter.crawler_tables import (
     filled,
     own_columns,
 )
-from exporter.errors import shown
+from exporter.errors import SourceError, shown
 from exporter.raw_schema import CAPABILITIES, TABLES
 from exporter.raw_sql import COMPUTED, ENGINE_ERRORS, TableShape, literal
 from exporter.sqlite_reason import refusal, trouble
@@ -143,6 +143,30 @@ def expand(names: Iterable[str]) -> tuple[list[tuple[str, bool]], list[Skipped]]
                 continue
             found[real] = found.get(real, False) or named
     return list(found.items()), skipped
+
+
+def unreadable(names: Sequence[str], skipped: Sequence[Skipped]) -> str:
+    """Say in one line why not one of the named sources could be read."""
+    if not skipped:
+        return f"no telemetry in {', '.join(names)}: name a file that the crawler recorded"
+    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    return f"cannot read {skipped[0].path}: {skipped[0].reason}{more}"
+
+
+def must_be_there(names: Sequence[str]) -> None:
+    """Look whether there is anything to read, without opening a file.
+
+    Raises:
+        SourceError: there is nothing.
+    """
+    paths, skipped = expand(names)
+    refused = [
+        Skipped(path, str(refusal(path)))
+        for path, _ in paths
+        if not os.path.isdir(path) and refusal(path) is not None
+    ]
+    if len(refused) == len(paths):
+        raise SourceError(unreadable(names, [*skipped, *refused]))
 
 
 def _inside(folder: str) -> tuple[list[str], bool, list[Skipped]]:

@@ -58,7 +58,7 @@ def trends(
     if names:
         from exporter.compiled import compiled_for
 
-        compiled = compiled_for(project_dir, verbose)
+        compiled = compiled_for(project_dir, verbose, names)
         found = reading.from_files(names, wanted, compiled)
     else:
         found = reading.from_warehouse(wanted)

@@ -226,6 +226,22 @@ def copy_of_project(tmp_path: Path) -> Path:
     return project
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["summary", "budget", "compare a b", "trends", "diagnose", "report --format md", "metrics"],
+)
+def test_a_missing_file_is_told_before_anything_is_compiled(
+    tool: Tool, tmp_path: Path, command: str
+) -> None:
+    project = copy_of_project(tmp_path)
+    done = tool(*command.split(), "--db", "nope.sqlite3", "--project-dir", project)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: cannot read {tmp_path / 'nope.sqlite3'}: no such file: correct --db, "
+        "or wait until the crawler has made it\n",
+    )
+
+
 @pytest.mark.slow
 def test_export_of_a_copy_and_of_a_renamed_file(tool: Tool, tmp_path: Path) -> None:
     record(tmp_path / "a.sqlite3", "a")
