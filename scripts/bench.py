@@ -31,6 +31,7 @@ from scripts import (
     bench_recorder,
     bench_report,
     bench_serve,
+    bench_weight,
 )
 from scripts.generate import generate
 
@@ -46,7 +47,17 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=10_000, help="generated files")
     parser.add_argument(
         "--only",
-        choices=("core", "serve", "recorder", "backup", "archive", "budget", "report", "files"),
+        choices=(
+            "core",
+            "weight",
+            "serve",
+            "recorder",
+            "backup",
+            "archive",
+            "budget",
+            "report",
+            "files",
+        ),
         help="some of the figures; files, a quarter of an hour, by hand only",
     )
     wanted = parser.parse_args()
@@ -59,7 +70,9 @@ def main() -> None:
         if wanted.only in {None, "budget"}:
             use(bench.folder / "month")
             bench_budget.measure(bench.folder, bench.note)
-        if wanted.only not in {"recorder", "budget", "files"}:
+        if wanted.only in {None, "weight"}:
+            bench_weight.measure(bench.folder, wanted.events, bench.note)
+        if wanted.only not in {"recorder", "budget", "files", "weight"}:
             bench.generate()
         if wanted.only in {None, "backup"}:
             bench_backup.measure(bench.large, bench.folder, bench.note)
