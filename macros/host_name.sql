@@ -7,5 +7,9 @@
   Example: 'Example.ORG.' gives example.org; '[::1]:80' gives [::1]:80; ' ', '.' and NULL give NULL.
 -#}
 {%- macro host_name(column) -%}
-    nullif(rtrim({{ lower_word(column) }}, '.'), '')
+    {%- set word = lower_word(column) -%}
+    case when ends_with({{ column }}, '.') or ascii({{ column }}[-1]) <= 32
+        then nullif(rtrim({{ word }}, '.'), '')
+        else {{ word }}
+    end
 {%- endmacro -%}

@@ -6,7 +6,8 @@
 -#}
 {%- macro lower_word(column) -%}
     nullif(lower(case
-        when regexp_matches({{ column }}, '^[\s\v]|[\s\v]$')
+        {#- a space has a code of at most 32; to look at it costs half of what a pattern does #}
+        when ascii({{ column }}) <= 32 or ascii({{ column }}[-1]) <= 32
             then regexp_replace({{ column }}, '^[\s\v]+|[\s\v]+$', '', 'g')
         else {{ column }}
     end), '')

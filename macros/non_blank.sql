@@ -5,5 +5,5 @@
   Example: 'arxiv' gives arxiv; '  ' and NULL give NULL.
 -#}
 {%- macro non_blank(column) -%}
-    case when regexp_matches({{ column }}, '[^\s\v]') then {{ column }} end
+    case when ascii({{ column }}) > 32 or regexp_matches({{ column }}, '[^\s\v]') then {{ column }} end
 {%- endmacro -%}

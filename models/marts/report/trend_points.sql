@@ -225,10 +225,9 @@ judged_by as (
             series.slo = targets.slo
             and series.scope = targets.scope
             and (targets.subject is null or series.subject = targets.subject)
-    qualify row_number() over (
-        partition by series.grain, series.scope, series.subject, series.slo
-        order by targets.subject is null
-    ) = 1
+    {{ most_specific(
+        ['series.grain', 'series.scope', 'series.subject', 'series.slo'], 'targets'
+    ) }}
 
 ),
 
@@ -286,8 +285,7 @@ final as (
         case
             when value is null then 'no_data'
             when target is null then 'no_target'
-            when comparator = '>=' and value >= target then 'pass'
-            when comparator = '<=' and value <= target then 'pass'
+            when {{ meets('value', 'comparator', 'target') }} then 'pass'
             else 'fail'
         end as status,
     from measured

@@ -104,10 +104,7 @@ settled as (
             expected.slo = summed.slo
             and expected.scope = summed.scope
             and expected.subject is not distinct from summed.subject
-    qualify row_number() over (
-        partition by expected.slo, expected.scope, expected.subject
-        order by specific.subject is null
-    ) = 1
+    {{ most_specific(['expected.slo', 'expected.scope', 'expected.subject'], 'specific') }}
 
 ),
 

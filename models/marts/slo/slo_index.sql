@@ -107,7 +107,7 @@ candidates as (
 
 ),
 
-ranked as (
+final as (
 
     select
         candidates.run_id,
@@ -122,36 +122,15 @@ ranked as (
         targets.objective_pct,
         targets.window_days,
         targets.smallest_sample,
-        row_number() over (
-            partition by candidates.run_id, candidates.slo, candidates.scope, candidates.subject
-            order by targets.subject is null
-        ) as specificity,
     from candidates
     inner join targets
         on
             candidates.slo = targets.slo
             and candidates.scope = targets.scope
             and (targets.subject is null or candidates.subject = targets.subject)
-
-),
-
-final as (
-
-    select
-        run_id,
-        slo,
-        scope,
-        subject,
-        comparator,
-        target,
-        unit,
-        sample,
-        good,
-        objective_pct,
-        window_days,
-        smallest_sample,
-    from ranked
-    where specificity = 1
+    {{ most_specific(
+        ['candidates.run_id', 'candidates.slo', 'candidates.scope', 'candidates.subject'], 'targets'
+    ) }}
 
 )
 

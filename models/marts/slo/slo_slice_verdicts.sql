@@ -28,8 +28,7 @@ final as (
         case
             when value is null then 'no_data'
             when sample_size < smallest_sample then 'too_few'
-            when comparator = '>=' and value >= asked_target then 'good'
-            when comparator = '<=' and value <= asked_target then 'good'
+            when {{ meets('value', 'comparator', 'asked_target') }} then 'good'
             else 'bad'
         end as status,
     from slices

@@ -49,8 +49,7 @@ judged as (
         value,
         case
             when value is null then 'no_data'
-            when comparator = '>=' and value >= target then 'pass'
-            when comparator = '<=' and value <= target then 'pass'
+            when {{ meets('value', 'comparator', 'target') }} then 'pass'
             else 'fail'
         end as status,
         case when comparator = '>=' then value - target else target - value end as distance,
