@@ -491,11 +491,11 @@ wanted as (
         failures_borne as base,
         null::varchar as proposed_text,
         format(
-            'only {:.1f} % of its requests failed, {:.1f} for each of {} openings from closed, so '
+            'only {:.1f} % of its requests failed, {:.1f} for each of {} from closed, so '
             || 'that it bears no more than these now',
             100 * part_failed,
             failures_borne,
-            openings_from_closed
+            {{ plural('openings_from_closed', 'opening') }}
         ) as reason,
     from of_breakers
     where
@@ -520,8 +520,8 @@ wanted as (
         greatest(open_p50_s, 3600 / nullif(target, 0) / 2) as base,
         null::varchar as proposed_text,
         format(
-            '{} openings, {:.0f} s long at the median; {:.0f} openings an hour leave {:.0f} s each',
-            openings,
+            '{}, {:.0f} s long at the median; {:.0f} openings an hour leave {:.0f} s each',
+            {{ plural('openings', 'opening') }},
             open_p50_s,
             target,
             3600 / nullif(target, 0)
@@ -579,7 +579,7 @@ wanted as (
         null::varchar as proposed_text,
         format(
             'of {} openings in the worst hour {} had no failure since the opening before; '
-            || '{:,.0f} failures among {:,.0f} network requests and {} openings are recorded in '
+            || '{:,.0f} failures among {:,.0f} network requests and {} are recorded in '
             || 'all. A crawler that asks past its recorder, or does not record what raised, leaves '
             || 'such openings; so do breakers opened by hand, by another process, or by a clock '
             || 'that differs',
@@ -587,7 +587,7 @@ wanted as (
             {{ told_count('opened_without_failure') }},
             http_429_requests + failed_requests,
             network_requests,
-            openings
+            {{ plural('openings', 'opening') }}
         ) as reason,
     from of_breakers
     where
@@ -611,10 +611,10 @@ wanted as (
         null::varchar as proposed_text,
         format(
             '{:,.0f} of {:,.0f} attempts without success were skipped as a breaker was open; it '
-            || 'opened {} times{}',
+            || 'opened {}{}',
             forbidden::double,
             lost::double,
-            openings,
+            {{ plural('openings', 'time') }},
             coalesce(format(', in its worst hour {}', opened_by), '')
         ) as reason,
     from of_breakers

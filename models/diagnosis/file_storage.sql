@@ -107,7 +107,7 @@ measured as (
         seen.bytes - coalesce(seen.free_bytes, 0) as used_bytes,
         coalesce(seen.limit_asked, {{ var('file_limit_mb') }} * 1000000::bigint) as limit_bytes,
         greatest(limit_bytes, {{ var('file_far_over_mb') }} * 1000000::bigint) as far_over_bytes,
-        growths.growth,
+        coalesce(growths.growth, []) as growth,
         growths.rate,
         (limit_bytes - used_bytes) / nullif(growths.rate, 0) as days_left,
     from seen
