@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from exporter import warehouse
+from exporter import touched, warehouse
 from exporter.errors import ModelError, WarehouseError, more_memory, one_line
 from exporter.findings import plural
 from exporter.loader import LoadReport, load
@@ -206,6 +206,8 @@ def _offender(node: Any) -> str:
     """Return the first row that a data test found, as JSON, where it can be asked for again."""
     try:
         with _warehouse() as connection:
+            touched.make_room(connection)
+            touched.touch(connection, -1)
             row = connection.execute(
                 f"select to_json(found)::varchar from ({node.compiled_code}) as found limit 1"
             ).fetchone()
