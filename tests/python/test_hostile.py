@@ -272,9 +272,7 @@ def test_a_target_for_one_host_needs_no_default(tool: Tool, tmp_path: Path) -> N
     record(tmp_path / "t.sqlite3", "run")
     project = copy_of_project(tmp_path)
     with (project / "seeds" / "slo_targets.csv").open("a") as file:
-        file.write(
-            "cache_hit_pct,run_host,never.asked.example,>=,50,%,metadata_requests,,99,28,0\n"
-        )
+        file.write("cache_hit_pct,run_host,never.asked.example,>=,50,%,99,28,0\n")
     done = tool("run", "--db", "t.sqlite3", "--project-dir", project)
     assert done.returncode == 0, done.stderr
     rows = asked(
