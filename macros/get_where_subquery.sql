@@ -9,6 +9,8 @@
 {%- macro get_where_subquery(relation) -%}
     {%- set conditions = [config.get('where')] if config.get('where') else [] -%}
     {%- if execute and flags.WHICH == 'build' and target.name != 'direct' -%}
+        {%- set parts = touched_parts() -%}
+        {%- set runs = parts[0] if parts | length == 1 else none -%}
         {%- for node in graph.nodes.values()
             if node.resource_type == 'model' and node.alias == relation.identifier
             and node.schema == relation.schema and 'run_id' in node.columns
@@ -16,7 +18,7 @@
             {%- if node.config.meta.on_demand and node.config.materialized == 'view' -%}
                 {%- do conditions.append('false') -%}
             {%- else -%}
-                {%- do conditions.append('(run_id is null or ' ~ touched() ~ ')') -%}
+                {%- do conditions.append('(run_id is null or ' ~ touched(runs) ~ ')') -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}

@@ -26,7 +26,7 @@
             {%- endcall -%}
         {%- elif loop.first -%}
             {%- call statement('main') -%}
-                delete from {{ target }} where run_id is null or {{ touched() }};
+                delete from {{ target }} where run_id is null or {{ touched(runs if parts | length == 1 else none) }};
                 insert into {{ target }} by name ({{ select }})
             {%- endcall -%}
         {%- else -%}
