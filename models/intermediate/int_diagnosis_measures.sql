@@ -42,6 +42,8 @@ plain as (
         on
             targets.slo = worded.slo
             and targets.scope = worded.scope
+    -- of one host, what is told by host only has no parts
+    where dimension is not null
 
 ),
 
