@@ -61,7 +61,7 @@ def one_line(error: BaseException, limit: int = 300) -> str:
 
 
 def more_memory(text: str) -> str:
-    """Return what to do about an engine's error, if it is that memory did not suffice; else ''."""
+    """Return the remedy if an engine's error says that it ran out of memory; else an empty text."""
     if "out of memory" not in text.lower():
         return ""
     return "; allow more with DOCSTOKG_MEMORY_LIMIT (by default a quarter of the memory)"

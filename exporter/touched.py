@@ -9,8 +9,8 @@ import duckdb
 
 from exporter.raw_schema import TABLES
 
-#: Raw rows that a model is built over at once, unless a single run has more: about 400 MB of memory
-#: in the model that takes most. More would spill, less would read files more often.
+#: Raw rows per part. At this size the hungriest model needs about 400 MB; larger parts could spill,
+#: smaller ones would read files more often.
 PART_ROWS: Final = 2_000_000
 
 
@@ -50,7 +50,7 @@ def touch(
 
 
 def _divide(cursor: duckdb.DuckDBPyConnection, part_rows: int) -> None:
-    """Number the parts in which the touched runs are built one after another."""
+    """Assign each touched run to a part; parts are built one after another."""
     rows = " union all ".join(f"select run_id from lake.raw.{table}" for table in TABLES)
     cursor.execute(
         f"with sizes as (select run_id, count(*) as size from ({rows}) "

@@ -1,4 +1,4 @@
-"""What the work of a warehouse weighs: processor time and memory of whole processes.
+"""Processor time and peak memory of whole processes.
 
 The machines that run this are shared: seconds of the wall clock say little, processor seconds more,
 and a ratio to something plain over the same file most.
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +58,7 @@ def spent(*arguments: str, warehouse: Path) -> Spent:
 
 
 def measure(folder: Path, events: int, note: Note) -> None:
-    """Take the figures, on a file of so many events and on one of 100,000."""
+    """Measure a file with this many events, and one with 100,000."""
     small, large = folder / "weight-small.sqlite3", folder / "weight-large.sqlite3"
     generate(small, 100_000, 1)
     generate(large, events, max(events // 100_000, 1), hosts=200)
@@ -87,7 +88,7 @@ def _straight(db: Path, unused: Path, note: Note) -> None:
     summary = _median(lambda: _tool("summary", db, unused))
     note("summary of 100,000 events", summary, "plain sqlite3", plain, "≤ 0.6 s, ≤ 1.3 ×")
     for command in ("report --format md", "budget", "compare baseline latest", "trends"):
-        taken = _median(lambda command=command: _tool(command, db, unused))  # type: ignore[misc]
+        taken = _median(partial(_tool, command, db, unused))
         note(
             f"{command.split()[0]} of 100,000 events", taken, "summary", summary, "for information"
         )

@@ -12,7 +12,6 @@
             {%- do quantiles.append(other.meta.quantile) -%}
         {%- endfor -%}
         quantile_cont({{ sli.meta.column }}, {{ quantiles }})
-        {%- if sli.meta.where %} filter ({{ sli.meta.where }}){% endif -%}
         [{{ quantiles.index(sli.meta.quantile) + 1 }}]
     {%- elif sli.meta.sum is defined -%}
         sum({{ sli.meta.sum }})
