@@ -1,5 +1,5 @@
 {#-
-  Purpose: what a run is to be compared with, which the views of models/diagnosis read when they
+  Purpose: what a run is to be compared with, which the views of models/answers read when they
     are read.
   Arguments: none.
   Returns: SQL for a VARCHAR value: previous, last-week, baseline (the runs of

@@ -1,5 +1,5 @@
 {#-
-  Purpose: the run that is diagnosed, which the views of models/diagnosis read when they are read:
+  Purpose: the run that is diagnosed, which the views of models/answers read when they are read:
     they say nothing until the connection has set the variable.
   Arguments: none.
   Returns: SQL for a VARCHAR value; NULL where nobody asked.
