@@ -1,5 +1,4 @@
 with final as (
-
     select
         id,
         run_id,
@@ -12,7 +11,6 @@ with final as (
         details,
         file_id,
     from {{ source('raw', 'breaker_transitions') }}
-
 )
 
 select * from final

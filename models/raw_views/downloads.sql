@@ -1,5 +1,4 @@
 with final as (
-
     select
         id,
         run_id,
@@ -20,7 +19,6 @@ with final as (
         dry_run,
         file_id,
     from {{ source('raw', 'downloads') }}
-
 )
 
 select * from final

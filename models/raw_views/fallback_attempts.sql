@@ -1,5 +1,4 @@
 with final as (
-
     select
         id,
         run_id,
@@ -17,7 +16,6 @@ with final as (
         metadata,
         file_id,
     from {{ source('raw', 'fallback_attempts') }}
-
 )
 
 select * from final

@@ -1,5 +1,4 @@
 with final as (
-
     select
         id,
         run_id,
@@ -22,7 +21,6 @@ with final as (
         error,
         file_id,
     from {{ source('raw', 'http_events') }}
-
 )
 
 select * from final

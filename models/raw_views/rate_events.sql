@@ -1,5 +1,4 @@
 with final as (
-
     select
         id,
         run_id,
@@ -11,7 +10,6 @@ with final as (
         max_delay_ms,
         file_id,
     from {{ source('raw', 'rate_events') }}
-
 )
 
 select * from final

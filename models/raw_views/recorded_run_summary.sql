@@ -1,5 +1,4 @@
 with final as (
-
     select
         run_id,
         {{ unix_seconds('started_at', 'started_at_text') }} as started_at,
@@ -17,7 +16,6 @@ with final as (
         corruption_count,
         file_id,
     from {{ source('raw', 'run_summary') }}
-
 )
 
 select * from final

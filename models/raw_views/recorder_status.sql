@@ -1,5 +1,4 @@
 with final as (
-
     select
         id,
         run_id,
@@ -14,7 +13,6 @@ with final as (
         first_error,
         file_id,
     from {{ source('raw', 'recorder_status') }}
-
 )
 
 select * from final

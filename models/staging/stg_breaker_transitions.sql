@@ -1,14 +1,11 @@
 with transitions as (
-
     select
         raw_transitions.*,
         {{ unix_seconds('raw_transitions.ts', 'raw_transitions.ts_text') }} as seconds,
     from {{ source('raw', 'breaker_transitions') }} as raw_transitions
-
 ),
 
 final as (
-
     select
         run_id,
         id as transition_id,
@@ -26,7 +23,6 @@ final as (
     where
         ({{ row_defect('seconds') }}) is null
         and {{ is_counted('breaker_transitions', 'transitions') }}
-
 )
 
 select * from final

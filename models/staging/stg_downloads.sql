@@ -1,14 +1,11 @@
 with downloads as (
-
     select
         raw_downloads.*,
         {{ unix_seconds('raw_downloads.ts', 'raw_downloads.ts_text') }} as seconds,
     from {{ source('raw', 'downloads') }} as raw_downloads
-
 ),
 
 source_files as (
-
     select
         file_id,
         -- NULL for files that an earlier release loaded: taken as having the column
@@ -17,11 +14,9 @@ source_files as (
         has_content_length,
         has_dedupe_action,
     from {{ source('raw', 'source_files') }}
-
 ),
 
 final as (
-
     select
         downloads.run_id,
         downloads.id as download_id,
@@ -56,7 +51,6 @@ final as (
     from downloads
     left join source_files on downloads.file_id = source_files.file_id
     where ({{ row_defect() }}) is null and {{ is_counted('downloads', 'downloads') }}
-
 )
 
 select * from final

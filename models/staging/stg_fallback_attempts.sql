@@ -1,25 +1,20 @@
 with source_files as (
-
     select
         file_id,
         family,
     from {{ source('raw', 'source_files') }}
-
 ),
 
 attempts as (
-
     select
         raw_attempts.*,
         source_files.family,
         {{ unix_seconds('raw_attempts.ts', 'raw_attempts.ts_text') }} as seconds,
     from {{ source('raw', 'fallback_attempts') }} as raw_attempts
     left join source_files on raw_attempts.file_id = source_files.file_id
-
 ),
 
 final as (
-
     select
         run_id,
         id as attempt_id,
@@ -41,7 +36,6 @@ final as (
     where
         ({{ row_defect('seconds') }}) is null
         and {{ is_counted('fallback_attempts', 'attempts') }}
-
 )
 
 select * from final

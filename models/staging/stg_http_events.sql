@@ -1,24 +1,19 @@
 with events as (
-
     select
         raw_events.*,
         {{ unix_seconds('raw_events.ts', 'raw_events.ts_text') }} as seconds,
     from {{ source('raw', 'http_events') }} as raw_events
-
 ),
 
 source_files as (
-
     select
         file_id,
         has_status,
         has_from_cache,
     from {{ source('raw', 'source_files') }}
-
 ),
 
 final as (
-
     select
         run_id,
         id as event_id,
@@ -53,7 +48,6 @@ final as (
     from events
     left join source_files on events.file_id = source_files.file_id
     where ({{ row_defect('seconds') }}) is null
-
 )
 
 select * from final

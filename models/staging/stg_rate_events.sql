@@ -1,14 +1,11 @@
 with events as (
-
     select
         raw_events.*,
         {{ unix_seconds('raw_events.ts', 'raw_events.ts_text') }} as seconds,
     from {{ source('raw', 'rate_events') }} as raw_events
-
 ),
 
 final as (
-
     select
         run_id,
         id as event_id,
@@ -23,7 +20,6 @@ final as (
         load_id,
     from events
     where ({{ row_defect('seconds') }}) is null
-
 )
 
 select * from final

@@ -1,5 +1,4 @@
 with statuses as (
-
     select
         raw_statuses.*,
         {{ unix_seconds('raw_statuses.started_at', 'raw_statuses.started_at_text') }}
@@ -7,11 +6,9 @@ with statuses as (
         {{ unix_seconds('raw_statuses.updated_at', 'raw_statuses.updated_at_text') }}
             as updated_seconds,
     from {{ source('raw', 'recorder_status') }} as raw_statuses
-
 ),
 
 final as (
-
     select
         run_id,
         writer,
@@ -28,7 +25,6 @@ final as (
         load_id,
     from statuses
     where ({{ row_defect() }}) is null
-
 )
 
 select * from final

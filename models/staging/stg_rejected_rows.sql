@@ -23,7 +23,6 @@ with
         load_id,
     from {{ source('raw', table) }} as raw_rows
     where {{ row_defect(seconds) }} is not null
-
 ),
 {%- endfor %}
 
@@ -34,7 +33,6 @@ final as (
     union all
     {%- endif %}
     {%- endfor %}
-
 )
 
 select * from final

@@ -1,5 +1,4 @@
 with summaries as (
-
     select
         raw_summaries.*,
         {{ unix_seconds('raw_summaries.started_at', 'raw_summaries.started_at_text') }}
@@ -7,11 +6,9 @@ with summaries as (
         {{ unix_seconds('raw_summaries.finished_at', 'raw_summaries.finished_at_text') }}
             as finished_seconds,
     from {{ source('raw', 'run_summary') }} as raw_summaries
-
 ),
 
 final as (
-
     select
         run_id,
         {{ utc_timestamp('started_seconds') }} as started_at,
@@ -31,7 +28,6 @@ final as (
         load_id,
     from summaries
     where ({{ row_defect() }}) is null and {{ is_counted('run_summary', 'summaries') }}
-
 )
 
 select * from final

@@ -9,24 +9,20 @@
 {%- set timed = ['breaker_transitions', 'fallback_attempts'] -%}
 
 with source_files as (
-
     select
         file_id,
         family,
     from {{ source('raw', 'source_files') }}
-
 ),
 
 -- files that hold tables of the crawler's own; most warehouses have none, and then none of the
 -- raw relations is read here
 crawler_files as (
-
     select
         file_id,
         family,
     from source_files
     where family > 0
-
 ),
 
 {% for table, seconds in tables.items() -%}
@@ -39,7 +35,6 @@ crawler_{{ table }} as (
     from {{ source('raw', table) }} as rows_of_table
     inner join crawler_files on rows_of_table.file_id = crawler_files.file_id
     where ({{ row_defect(seconds if table in timed else none) }}) is null
-
 ),
 
 -- of a run that several tables tell of, those of the lowest family count
@@ -54,7 +49,6 @@ first_families_{{ table }} as (
         ({{ row_defect(seconds if table in timed else none) }}) is null
         and rows_of_table.run_id in (select crawler_{{ table }}.run_id from crawler_{{ table }})
     group by all
-
 ),
 
 replaced_{{ table }} as (
@@ -71,12 +65,10 @@ replaced_{{ table }} as (
     inner join first_families_{{ table }} as first_families
         on crawler_{{ table }}.run_id = first_families.run_id
     where crawler_{{ table }}.family > first_families.family
-
 ),
 
 {% endfor -%}
 no_attempts as (
-
     select
         *,
         case
@@ -85,12 +77,10 @@ no_attempts as (
             when {{ lower_word('reason') }} = 'list_only' then 'listed only'
         end as why,
     from crawler_downloads
-
 ),
 
 -- what the crawler says last of a work replaces what it said before
 placed as (
-
     select
         *,
         row_number() over (
@@ -98,11 +88,9 @@ placed as (
             order by seconds desc nulls last, id desc, file_id desc
         ) as place_from_last,
     from no_attempts
-
 ),
 
 manifest_rows as (
-
     select
         'downloads' as table_name,
         run_id,
@@ -113,12 +101,10 @@ manifest_rows as (
         load_id,
     from placed
     where why is not null or ({{ non_blank('work_id') }} is not null and place_from_last > 1)
-
 ),
 
 -- each worker of a run may write its end
 ends as (
-
     select
         id,
         run_id,
@@ -127,11 +113,9 @@ ends as (
         load_id,
     from {{ source('raw', 'run_summary') }}
     where ({{ row_defect() }}) is null
-
 ),
 
 counted_ends as (
-
     select
         ends.run_id,
         ends.id,
@@ -145,11 +129,9 @@ counted_ends as (
             and ends.file_id = replaced.file_id
             and ends.id = replaced.recorded_id
     where replaced.run_id is null
-
 ),
 
 placed_ends as (
-
     select
         *,
         row_number() over (
@@ -157,11 +139,9 @@ placed_ends as (
             order by seconds desc nulls last, id desc, file_id desc
         ) as place_from_last,
     from counted_ends
-
 ),
 
 earlier_ends as (
-
     select
         'run_summary' as table_name,
         run_id,
@@ -172,7 +152,6 @@ earlier_ends as (
         load_id,
     from placed_ends
     where place_from_last > 1
-
 ),
 
 uncounted as (
@@ -196,11 +175,9 @@ uncounted as (
             manifest_rows.file_id = replaced_downloads.file_id
             and manifest_rows.recorded_id = replaced_downloads.recorded_id
     where replaced_downloads.file_id is null
-
 ),
 
 final as (
-
     select
         table_name,
         run_id,
@@ -210,7 +187,6 @@ final as (
         file_id,
         load_id,
     from uncounted
-
 )
 
 select * from final

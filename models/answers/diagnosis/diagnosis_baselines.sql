@@ -1,30 +1,23 @@
 -- The runs that the diagnosed one is compared with. A run ends with its last event.
 with runs as (
-
     select
         run_id,
         started_at,
         last_event_at,
     from {{ ref('run_inventory') }}
-
 ),
 
 usual as (
-
     select baseline_run_id as run_id from {{ ref('regression_baselines') }}
     where run_id = {{ diagnosed_run() }}
-
 ),
 
 diagnosed as (
-
     select * from runs
     where run_id = {{ diagnosed_run() }}
-
 ),
 
 earlier as (
-
     select
         runs.*,
         diagnosed.started_at as diagnosed_started_at,
@@ -32,11 +25,9 @@ earlier as (
     from runs
     cross join diagnosed
     where (runs.last_event_at, runs.run_id) < (diagnosed.last_event_at, diagnosed.run_id)
-
 ),
 
 final as (
-
     select
         runs.run_id,
         runs.started_at,
@@ -56,7 +47,6 @@ final as (
             when 'baseline' then runs.run_id in (select usual.run_id from usual)
             else runs.run_id = {{ diagnosed_against() }}
         end
-
 )
 
 select * from final

@@ -1,25 +1,18 @@
 -- What made a measure worse, the worst first, by the dimension that its measure names.
 with contributions as (
-
     select * from {{ ref('diagnosis_contributions') }}
-
 ),
 
 symptoms as (
-
     select * from {{ ref('diagnosis_symptoms') }}
-
 ),
 
 measures as (
-
     select * from {{ ref('int_diagnosis_measures') }}
-
 ),
 
 -- whose attempts failed most is first of those that explain as much
 failures as (
-
     select
         resolver,
         sum(attempts) as failed_attempts,
@@ -28,11 +21,9 @@ failures as (
         run_id = {{ diagnosed_run() }}
         and outcome not in ('success', 'no_pdf')
     group by resolver
-
 ),
 
 worsening as (
-
     select
         contributions.*,
         symptoms.compared_with,
@@ -55,9 +46,7 @@ worsening as (
     from contributions
     inner join symptoms
         on
-            contributions.slo = symptoms.slo
-            and contributions.scope = symptoms.scope
-            and contributions.subject is not distinct from symptoms.subject
+            {{ same_slo('contributions', 'symptoms') }}
             and contributions.dimension = symptoms.dimension
     inner join measures
         on
@@ -66,11 +55,9 @@ worsening as (
     where
         contributions.part <> 'allowance'
         and contributions.worsening > 1e-9
-
 ),
 
 worded as (
-
     select
         *,
         coalesce(
@@ -94,11 +81,9 @@ worded as (
             else {{ told_count('amount_before') }} || ' before'
         end as share_before_text,
     from worsening
-
 ),
 
 final as (
-
     select
         topic,
         slo,
@@ -149,7 +134,6 @@ final as (
         ) as place,
     from worded
     left join failures on worded.resolver = failures.resolver
-
 )
 
 select * from final

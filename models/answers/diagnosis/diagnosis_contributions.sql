@@ -8,20 +8,15 @@
 -- the mean rate, is a row of its own. Without runs to compare with, each route is held against the
 -- target, and each segment against the rate at which its route would meet it.
 with symptoms as (
-
     select * from {{ ref('diagnosis_symptoms') }}
     where compared_with in ('runs', 'target')
-
 ),
 
 measured as (
-
     select * from {{ ref('diagnosis_measured') }}
-
 ),
 
 joined as (
-
     select
         measured.*,
         symptoms.topic,
@@ -32,18 +27,13 @@ joined as (
         symptoms.compared_with = 'runs' as has_runs,
     from measured
     inner join symptoms
-        on
-            measured.slo = symptoms.slo
-            and measured.scope = symptoms.scope
-            and measured.subject is not distinct from symptoms.subject
+        on {{ same_slo('measured', 'symptoms') }}
     where
         measured.whole_now > 0
         and (symptoms.compared_with = 'target' or measured.whole_before > 0)
-
 ),
 
 shared as (
-
     select
         *,
         coalesce(base_now, 0) / whole_now as weight_now,
@@ -60,11 +50,9 @@ shared as (
         kind = 'ratio'
         and (has_runs or base_now > 0)
     window routes as (partition by slo, scope, subject, dimension, route)
-
 ),
 
 rated as (
-
     select
         *,
         -- a segment that one side does not have has only changed its share
@@ -85,11 +73,9 @@ rated as (
         ) / 2 as mean_rate,
     from shared
     window routes as (partition by slo, scope, subject, dimension, route)
-
 ),
 
 of_segments as (
-
     select
         topic,
         slo,
@@ -113,11 +99,9 @@ of_segments as (
         scale * mean_weight * (coalesce(share_now, 0) - coalesce(share_before, 0))
         * ((rate_now_or_before + rate_before_or_now) / 2 - mean_rate) as mix_effect,
     from rated
-
 ),
 
 routes as (
-
     select
         topic,
         slo,
@@ -138,12 +122,10 @@ routes as (
         any_value(coalesce(weight_before * total_before, 0)) as part_before,
     from rated
     group by all
-
 ),
 
 -- a route is named by the segment that is asked first, which its weight is put down to
 of_routes as (
-
     select
         *,
         scale * (weight_now - weight_before) * (
@@ -153,11 +135,9 @@ of_routes as (
         scale * mean_weight * mean_rate * (depth_now - depth_before) as depth_effect,
     from routes
     window wholes as (partition by slo, scope, subject, dimension)
-
 ),
 
 of_ratios as (
-
     select
         of_segments.topic,
         of_segments.slo,
@@ -185,9 +165,7 @@ of_ratios as (
     from of_segments
     left join of_routes
         on
-            of_segments.slo = of_routes.slo
-            and of_segments.scope = of_routes.scope
-            and of_segments.subject is not distinct from of_routes.subject
+            {{ same_slo('of_segments', 'of_routes') }}
             and of_segments.dimension = of_routes.dimension
             and of_segments.segment = of_routes.route
     group by
@@ -221,11 +199,9 @@ of_ratios as (
     from of_routes
     group by topic, slo, scope, subject, dimension
     having sum(abs(coalesce(depth_effect, 0))) > 1e-9
-
 ),
 
 of_shares as (
-
     select
         topic,
         slo,
@@ -288,19 +264,15 @@ of_shares as (
         joined.kind <> 'ratio'
         and not joined.has_runs
     group by joined.slo, joined.scope, joined.subject, joined.dimension
-
 ),
 
 every as (
-
     from of_ratios
     union all
     from of_shares
-
 ),
 
 final as (
-
     select
         topic,
         slo,
@@ -333,7 +305,6 @@ final as (
                 part asc
         ) as place,
     from every
-
 )
 
 select * from final

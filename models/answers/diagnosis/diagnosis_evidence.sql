@@ -1,56 +1,41 @@
 -- The rows behind a cause: what was recorded of its resolver, host or breaker, and how often.
 with causes as (
-
     select * from {{ ref('diagnosis_causes') }}
     where
         place <= {{ var('diagnosis_causes_explained') }}
         or topic = 'corruption'
-
 ),
 
 baselines as (
-
     select unnest({{ diagnosed_baselines() }}) as run_id
-
 ),
 
 attempts as (
-
     select * from {{ ref('attempt_outcomes') }}
     where list_contains({{ diagnosed_runs() }}, run_id)
-
 ),
 
 responses as (
-
     select * from {{ ref('host_responses') }}
     where list_contains({{ diagnosed_runs() }}, run_id)
-
 ),
 
 intervals as (
-
     select * from {{ ref('breaker_intervals') }}
     where list_contains({{ diagnosed_runs() }}, run_id)
-
 ),
 
 half_done as (
-
     select * from {{ ref('half_done_artifacts') }}
     where list_contains({{ diagnosed_runs() }}, run_id)
-
 ),
 
 limiter as (
-
     select * from {{ ref('limiter_blocks') }}
     where list_contains({{ diagnosed_runs() }}, run_id)
-
 ),
 
 of_attempts as (
-
     select
         causes.topic,
         causes.slo,
@@ -72,11 +57,9 @@ of_attempts as (
     where
         causes.topic = 'ttfp'
         or (causes.topic = 'yield' and attempts.outcome <> 'success')
-
 ),
 
 of_half_done as (
-
     select
         causes.topic,
         causes.slo,
@@ -102,11 +85,9 @@ of_half_done as (
     inner join half_done on causes.resolver = half_done.resolver
     where causes.topic = 'corruption'
     group by all
-
 ),
 
 of_responses as (
-
     select
         causes.topic,
         causes.slo,
@@ -148,11 +129,9 @@ of_responses as (
             when 'cache_hit_pct' then responses.role = 'metadata'
             else false
         end
-
 ),
 
 of_limiter as (
-
     select
         causes.topic,
         causes.slo,
@@ -181,11 +160,9 @@ of_limiter as (
     where
         causes.slo = 'rate_delay_p95_ms'
         and limiter.run_id = {{ diagnosed_run() }}
-
 ),
 
 of_intervals as (
-
     select
         causes.topic,
         causes.slo,
@@ -207,11 +184,9 @@ of_intervals as (
         causes.slo = 'breaker_opens_per_hour'
         and (causes.place = 1 or causes.segment = 'no failure recorded')
     group by all
-
 ),
 
 every as (
-
     from of_attempts
     union all
     from of_half_done
@@ -221,11 +196,9 @@ every as (
     from of_limiter
     union all
     from of_intervals
-
 ),
 
 compared as (
-
     select
         topic,
         slo,
@@ -251,11 +224,9 @@ compared as (
         / greatest((select count(*) from baselines), 1) as growth,
     from every
     group by all
-
 ),
 
 final as (
-
     select
         topic,
         slo,
@@ -276,7 +247,6 @@ final as (
         ) as place,
     from compared
     qualify place <= {{ var('diagnosis_evidence_rows') }}
-
 )
 
 select * from final

@@ -1,22 +1,17 @@
 -- What adds up, of the diagnosed run and of those it is compared with, which count as one run.
 with components as (
-
     select * from {{ ref('diagnosis_components') }}
-
 ),
 
 sides as (
-
     select
         components.*,
         components.run_id = {{ diagnosed_run() }} as is_now,
     from components
     where list_contains({{ diagnosed_runs() }}, run_id)
-
 ),
 
 bases_of_runs as (
-
     select
         run_id,
         is_now,
@@ -28,11 +23,9 @@ bases_of_runs as (
         max(base) as base,
     from sides
     group by all
-
 ),
 
 bases as (
-
     select
         slo,
         scope,
@@ -43,21 +36,17 @@ bases as (
         sum(base) filter (not is_now) as base_before,
     from bases_of_runs
     group by all
-
 ),
 
 wholes as (
-
     select
         *,
         sum(base_now) over (partition by slo, scope, subject, dimension) as whole_now,
         sum(base_before) over (partition by slo, scope, subject, dimension) as whole_before,
     from bases
-
 ),
 
 segments as (
-
     select
         slo,
         scope,
@@ -72,11 +61,9 @@ segments as (
         coalesce(sum(denominator) filter (not is_now), 0) as denominator_before,
     from sides
     group by all
-
 ),
 
 final as (
-
     select
         segments.*,
         wholes.base_now,
@@ -86,12 +73,9 @@ final as (
     from segments
     inner join wholes
         on
-            segments.slo = wholes.slo
-            and segments.scope = wholes.scope
-            and segments.subject is not distinct from wholes.subject
+            {{ same_slo('segments', 'wholes') }}
             and segments.dimension = wholes.dimension
             and segments.route = wholes.route
-
 )
 
 select * from final

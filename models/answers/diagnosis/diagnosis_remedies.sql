@@ -1,7 +1,6 @@
 -- What to do about a cause: the guide's remedies with values from what was measured, kept between
 -- the bounds of the seed remedy_limits. A remedy without a value has none to give.
 with causes as (
-
     select * from {{ ref('diagnosis_causes') }}
     where
         -- what explains a small part needs no remedy of its own, but half-done artifacts all do
@@ -10,76 +9,56 @@ with causes as (
             place <= {{ var('diagnosis_causes_explained') }}
             and (place = 1 or share_of_change >= {{ var('diagnosis_least_share') }})
         )
-
 ),
 
 symptoms as (
-
     select * from {{ ref('diagnosis_symptoms') }}
-
 ),
 
 limits as (
-
     select * from {{ ref('remedy_limits') }}
-
 ),
 
 paces as (
-
     select * from {{ ref('host_pace') }}
     where run_id = {{ diagnosed_run() }}
-
 ),
 
 paces_before as (
-
     select
         host,
         sum(failed_requests) / nullif(sum(network_requests), 0) as part_failed,
     from {{ ref('host_pace') }}
     where list_contains({{ diagnosed_baselines() }}, run_id)
     group by host
-
 ),
 
 efforts as (
-
     select * from {{ ref('resolver_effort') }}
     where list_contains({{ diagnosed_runs() }}, run_id)
-
 ),
 
 attempts as (
-
     select * from {{ ref('attempt_outcomes') }}
     where run_id = {{ diagnosed_run() }}
-
 ),
 
 measured as (
-
     select * from {{ ref('diagnosis_measured') }}
-
 ),
 
 intervals as (
-
     select * from {{ ref('breaker_intervals') }}
     where run_id = {{ diagnosed_run() }}
-
 ),
 
 half_done as (
-
     select * from {{ ref('half_done_artifacts') }}
     where run_id = {{ diagnosed_run() }}
-
 ),
 
 -- an attempt that an open breaker forbade says nothing of the resolver
 losses as (
-
     select
         causes.slo,
         causes.scope,
@@ -104,11 +83,9 @@ losses as (
         and attempts.outcome <> 'success'
     group by causes.slo, causes.scope, causes.subject, causes.segment
     having forbidden > lost / 2
-
 ),
 
 forbidding as (
-
     select
         slo,
         scope,
@@ -118,11 +95,9 @@ forbidding as (
         forbidden,
         unnest(hosts) as host,
     from losses
-
 ),
 
 blamed as (
-
     select
         causes.* replace (coalesce(causes.host, forbidding.host) as host),
         forbidding.lost,
@@ -130,16 +105,12 @@ blamed as (
     from causes
     left join forbidding
         on
-            causes.slo = forbidding.slo
-            and causes.scope = forbidding.scope
-            and causes.subject is not distinct from forbidding.subject
+            {{ same_slo('causes', 'forbidding') }}
             and causes.segment = forbidding.segment
-
 ),
 
 -- why breakers opened: the openings of the worst hour, by the failures before them
 openers as (
-
     select
         subject as host,
         string_agg(
@@ -162,11 +133,9 @@ openers as (
             and numerator_now > 0
     ) as openings
     group by subject
-
 ),
 
 summed_hosts as (
-
     select
         blamed.slo,
         blamed.scope,
@@ -203,21 +172,17 @@ summed_hosts as (
             and (blamed.role is null or blamed.role = paces.role)
             and (blamed.slo <> 'cache_hit_pct' or paces.role = 'metadata')
     group by all
-
 ),
 
 of_hosts as (
-
     select
         *,
         http_429_requests / nullif(network_requests, 0) as part_429,
         (http_429_requests + failed_requests) / nullif(network_requests, 0) as part_failed,
     from summed_hosts
-
 ),
 
 opened as (
-
     select
         of_hosts.*,
         symptoms.target,
@@ -231,23 +196,18 @@ opened as (
         median(intervals.seconds_open) as open_p50_s,
     from of_hosts
     inner join symptoms
-        on
-            of_hosts.slo = symptoms.slo
-            and of_hosts.scope = symptoms.scope
-            and of_hosts.subject is not distinct from symptoms.subject
+        on {{ same_slo('of_hosts', 'symptoms') }}
     inner join intervals on of_hosts.host = intervals.host
     left join openers on of_hosts.host = openers.host
     left join paces_before on of_hosts.host = paces_before.host
     where of_hosts.topic in ('breaker', 'yield')
     group by all
-
 ),
 
 -- Openings that no failure is behind say nothing of the host. Of the causes that do, the first one
 -- gets what cures them all. After a half-open state one failure is enough, so that only openings
 -- from closed tell what a breaker bears: at most the failures for each of these.
 of_breakers as (
-
     select
         *,
         place = min(place) filter (segment is distinct from 'no failure recorded') over (
@@ -260,11 +220,9 @@ of_breakers as (
         (http_429_requests + failed_requests) / nullif(openings_from_closed, 0)
             as failures_borne,
     from opened
-
 ),
 
 summed_resolvers as (
-
     select
         causes.slo,
         causes.scope,
@@ -289,21 +247,17 @@ summed_resolvers as (
     from causes
     inner join efforts on causes.resolver = efforts.resolver
     group by all
-
 ),
 
 of_resolvers as (
-
     select
         *,
         timeouts_now / attempts_now as part_timeouts,
         timeouts_before / attempts_before as part_timeouts_before,
     from summed_resolvers
-
 ),
 
 of_answers as (
-
     select
         causes.slo,
         causes.scope,
@@ -317,12 +271,10 @@ of_answers as (
     from causes
     inner join attempts on causes.resolver = attempts.resolver
     group by all
-
 ),
 
 -- why what the cache should have answered was fetched, the most frequent reason first
 of_fetches as (
-
     select
         *,
         sum(fetches) over hosts as all_fetches,
@@ -334,11 +286,9 @@ of_fetches as (
     )
     where slo = 'cache_hit_pct'
     window hosts as (partition by slo, scope, subject, segment, host)
-
 ),
 
 of_half_done as (
-
     select
         causes.slo,
         causes.scope,
@@ -353,20 +303,16 @@ of_half_done as (
     inner join half_done on causes.resolver = half_done.resolver
     where causes.topic = 'corruption'
     group by all
-
 ),
 
 retries as (
-
     select max(most_retries) as most_retries from paces
-
 ),
 
 -- The expected time to a success is least when resolvers are asked in the order of time per try
 -- divided by chance of success (Simon and Kadane 1975, "Optimal problem-solving search", Artificial
 -- Intelligence 6: 235). One that never succeeded goes last; those of equal cost stay as they are.
 costs as (
-
     select
         resolver,
         successes,
@@ -377,21 +323,17 @@ costs as (
         run_id = {{ diagnosed_run() }}
         and resolver <> 'unknown'
         and mean_place is not null
-
 ),
 
 orders as (
-
     select
         string_agg(resolver, ', ' order by place_now) as order_now,
         string_agg(resolver, ', ' order by cost_ms asc nulls last, place_now asc) as order_proposed,
     from costs
     having sum(successes) > 0
-
 ),
 
 wanted as (
-
     select
         slo,
         scope,
@@ -715,9 +657,7 @@ wanted as (
     from of_resolvers
     inner join of_answers
         on
-            of_resolvers.slo = of_answers.slo
-            and of_resolvers.scope = of_answers.scope
-            and of_resolvers.subject is not distinct from of_answers.subject
+            {{ same_slo('of_resolvers', 'of_answers') }}
             and of_resolvers.segment = of_answers.segment
     where
         of_resolvers.topic = 'yield'
@@ -870,11 +810,9 @@ wanted as (
             )
         ) as reason,
     from of_half_done
-
 ),
 
 bounded as (
-
     select
         wanted.*,
         limits.unit,
@@ -893,12 +831,10 @@ bounded as (
             as value_rounded,
     from wanted
     left join limits on wanted.setting = limits.setting
-
 ),
 
 -- a bound may lie on the wrong side of what is observed: to go there would do the opposite
 directed as (
-
     select
         *,
         coalesce(
@@ -909,11 +845,9 @@ directed as (
             false
         ) as is_contrary,
     from bounded
-
 ),
 
 final as (
-
     select
         slo,
         scope,
@@ -959,7 +893,6 @@ final as (
             order by place, turn, applies_to, remedy, setting
         ) as place,
     from directed
-
 )
 
 select * from final

@@ -1,29 +1,20 @@
 with verdicts as (
-
     select * from {{ ref('slo_verdicts') }}
-
 ),
 
 measures as (
-
     select * from {{ ref('int_diagnosis_measures') }}
-
 ),
 
 baselines as (
-
     select unnest({{ diagnosed_baselines() }}) as run_id
-
 ),
 
 measured as (
-
     select * from {{ ref('diagnosis_measured') }}
-
 ),
 
 totals as (
-
     select
         measured.slo,
         measured.scope,
@@ -41,11 +32,9 @@ totals as (
             and measured.scope = measures.scope
             and measured.dimension = measures.dimension
     group by measured.slo, measured.scope, measured.subject, measured.kind
-
 ),
 
 values_before as (
-
     select
         verdicts.slo,
         verdicts.scope,
@@ -55,11 +44,9 @@ values_before as (
     from verdicts
     inner join baselines on verdicts.run_id = baselines.run_id
     group by verdicts.slo, verdicts.scope, verdicts.subject
-
 ),
 
 joined as (
-
     select
         verdicts.run_id,
         verdicts.slo,
@@ -90,23 +77,15 @@ joined as (
             verdicts.slo = measures.slo
             and verdicts.scope = measures.scope
     left join totals
-        on
-            verdicts.slo = totals.slo
-            and verdicts.scope = totals.scope
-            and verdicts.subject is not distinct from totals.subject
+        on {{ same_slo('verdicts', 'totals') }}
     left join values_before
-        on
-            verdicts.slo = values_before.slo
-            and verdicts.scope = values_before.scope
-            and verdicts.subject is not distinct from values_before.subject
+        on {{ same_slo('verdicts', 'values_before') }}
     where verdicts.run_id = {{ diagnosed_run() }}
-
 ),
 
 -- A run that misses its target as far as the one before it says little about that one: it is then
 -- held against the target. Not so where somebody named what to compare with.
 judged as (
-
     select
         *,
         case
@@ -122,11 +101,9 @@ judged as (
             else 'runs'
         end as compared_with,
     from joined
-
 ),
 
 final as (
-
     select
         run_id,
         topic,
@@ -161,7 +138,6 @@ final as (
             order by status = 'fail' desc, distance asc nulls last, subject asc
         ) as severity,
     from judged
-
 )
 
 select * from final

@@ -1,63 +1,48 @@
 with recorded_times as (
-
     select * from {{ ref('recorded_times') }}
-
 ),
 
 moment as (
-
     select epoch(as_of) as as_of_s from {{ ref('int_moment') }}
-
 ),
 
 summaries as (
-
     select * from {{ ref('stg_run_summary') }}
-
 ),
 
 recorders as (
-
     select * from {{ ref('stg_recorder_status') }}
-
 ),
 
 events as (
-
     select
         run_id,
         {{ utc_timestamp('max(seconds)') }} as last_event_at,
     from recorded_times
     where seconds is not null and {{ non_blank('run_id') }} is not null
     group by run_id
-
 ),
 
 ends as (
-
     select
         run_id,
         max(started_at) as started_at,
         max(finished_at) as finished_at,
     from summaries
     group by run_id
-
 ),
 
 -- a writer that never writes the end of a run says nothing by not writing it
 writers as (
-
     select
         exists (
             select 1 from ends
             where ends.finished_at is not null
         )
         or exists (select 1 from recorders) as writes_ends,
-
 ),
 
 final as (
-
     select
         coalesce(events.run_id, ends.run_id) as run_id,
         events.last_event_at,
@@ -77,7 +62,6 @@ final as (
     full join ends on events.run_id = ends.run_id
     cross join writers
     cross join moment
-
 )
 
 select * from final

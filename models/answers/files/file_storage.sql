@@ -1,6 +1,5 @@
 -- Facts of files come from whoever looked at them (the variable files_seen): no table has them.
 with seen as (
-
     select unnest(
         from_json(
             {{ asked('files_seen', 'varchar', "'[]'") }},
@@ -9,17 +8,13 @@ with seen as (
         ),
         max_depth := 2
     )
-
 ),
 
 windows as (
-
     select unnest({{ var('storage_growth_days') }}) as window_days
-
 ),
 
 days as (
-
     select
         path,
         each_day['day'] as day,
@@ -30,22 +25,18 @@ days as (
             unnest(days) as each_day,
         from seen
     ) as unnested
-
 ),
 
 first_days as (
-
     select
         path,
         min(day) as first_day,
     from days
     group by path
-
 ),
 
 -- whole days only; a file whose first event is younger than the window is judged by the days since
 spans as (
-
     select
         seen.path,
         windows.window_days,
@@ -58,11 +49,9 @@ spans as (
     from seen
     cross join windows
     left join first_days on seen.path = first_days.path
-
 ),
 
 rates as (
-
     select
         spans.path,
         spans.window_days,
@@ -77,12 +66,10 @@ rates as (
             and spans.from_day <= days.day
             and spans.to_day > days.day
     group by spans.path, spans.window_days, spans.from_day, spans.to_day
-
 ),
 
 -- the date is by the shortest window in which the file grew
 growths as (
-
     select
         path,
         list(struct_pack(days := window_days, bytes_per_day := bytes_per_day) order by window_days)
@@ -93,11 +80,9 @@ growths as (
         end as rate,
     from rates
     group by path
-
 ),
 
 measured as (
-
     select
         seen.path,
         seen.bytes,
@@ -112,11 +97,9 @@ measured as (
         (limit_bytes - used_bytes) / nullif(growths.rate, 0) as days_left,
     from seen
     left join growths on seen.path = growths.path
-
 ),
 
 final as (
-
     select
         path,
         limit_bytes,
@@ -138,7 +121,6 @@ final as (
             when 'dated' then today + floor(days_left)::integer
         end as limit_reached_on,
     from measured
-
 )
 
 select * from final

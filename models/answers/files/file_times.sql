@@ -1,17 +1,12 @@
 with recorded_times as (
-
     select * from {{ ref('recorded_times') }}
-
 ),
 
 moment as (
-
     select epoch(as_of) as as_of_s from {{ ref('int_moment') }}
-
 ),
 
 counted as (
-
     select
         table_name,
         count(*) as row_count,
@@ -27,12 +22,10 @@ counted as (
     from recorded_times
     cross join moment
     group by table_name
-
 ),
 
 -- ids rise as rows are written; downloads are updated, and their times with them
 gaps as (
-
     select
         table_name,
         id,
@@ -40,11 +33,9 @@ gaps as (
             as step_back_s,
     from recorded_times
     where seconds is not null and table_name <> 'downloads'
-
 ),
 
 steps as (
-
     select
         table_name,
         count(*) as steps_back,
@@ -53,11 +44,9 @@ steps as (
     from gaps
     where step_back_s > {{ var('clock_step_s') }}
     group by table_name
-
 ),
 
 final as (
-
     select
         counted.table_name,
         counted.row_count,
@@ -71,7 +60,6 @@ final as (
         steps.largest_step_id,
     from counted
     left join steps on counted.table_name = steps.table_name
-
 )
 
 select * from final

@@ -19,7 +19,6 @@ with final as (
     union all
     {%- endif %}
     {%- endfor %}
-
 )
 
 select * from final

@@ -2,14 +2,11 @@
 -- (Kitagawa 1955): a mean is the sum over segments of share x segment's mean, where the shares are
 -- how often each is waited for, and need not sum to 1.
 with measured as (
-
     select * from {{ ref('diagnosis_measured') }}
     where regexp_matches(slo, '_mean$')
-
 ),
 
 sides as (
-
     select
         slo,
         scope,
@@ -34,11 +31,9 @@ sides as (
         whole_now > 0
         and whole_before > 0
     window dimensions as (partition by slo, scope, subject, dimension)
-
 ),
 
 parts as (
-
     select
         slo,
         scope,
@@ -72,17 +67,14 @@ parts as (
         (sum(share_now) - sum(share_before)) * any_value(mean_of_all) as contribution,
     from sides
     group by slo, scope, subject, dimension
-
 ),
 
 final as (
-
     select
         *,
         sum(contribution) over (partition by slo, scope, subject, dimension) as total_change,
     from parts
     where segment is not null
-
 )
 
 select * from final

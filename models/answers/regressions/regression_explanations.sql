@@ -4,38 +4,27 @@
 -- before, or that part did not change as the percentile did, it is the mean, of times cut off at
 -- the target, if that did.
 with regressions as (
-
     select * from {{ ref('regressions') }}
     where run_id = {{ diagnosed_run() }}
-
 ),
 
 contributions as (
-
     select * from {{ ref('diagnosis_contributions') }}
-
 ),
 
 measures as (
-
     select * from {{ ref('int_diagnosis_measures') }}
-
 ),
 
 symptoms as (
-
     select * from {{ ref('diagnosis_symptoms') }}
-
 ),
 
 means as (
-
     select * from {{ ref('mean_contributions') }}
-
 ),
 
 changed as (
-
     select
         slo,
         scope,
@@ -43,12 +32,10 @@ changed as (
         verdict,
     from regressions
     where verdict in ('worse', 'better')
-
 ),
 
 -- a change of the measure that has the direction of the verdict is above 0
 of_diagnosis as (
-
     select
         changed.slo,
         changed.scope,
@@ -79,25 +66,17 @@ of_diagnosis as (
         ) as choice,
     from contributions
     inner join changed
-        on
-            contributions.slo = changed.slo
-            and contributions.scope = changed.scope
-            and contributions.subject is not distinct from changed.subject
+        on {{ same_slo('contributions', 'changed') }}
     inner join measures
         on
             contributions.slo = measures.slo
             and contributions.scope = measures.scope
             and contributions.dimension = measures.dimension
     inner join symptoms
-        on
-            contributions.slo = symptoms.slo
-            and contributions.scope = symptoms.scope
-            and contributions.subject is not distinct from symptoms.subject
-
+        on {{ same_slo('contributions', 'symptoms') }}
 ),
 
 of_means as (
-
     select
         changed.slo,
         changed.scope,
@@ -133,28 +112,22 @@ of_means as (
             means.slo = measures.slo
             and means.scope = measures.scope
             and means.dimension = measures.dimension
-
 ),
 
 every as (
-
     from of_diagnosis
     union all
     from of_means
-
 ),
 
 taken_apart as (
-
     select * from every
     -- what changed the other way explains nothing
     where explained_in_all > 1e-9
     qualify choice = min(choice) over (partition by slo, scope, subject)
-
 ),
 
 joined as (
-
     select
         taken_apart.*,
         members.verdict as own_verdict,
@@ -166,11 +139,9 @@ joined as (
             and taken_apart.scope = 'run'
             and taken_apart.part = 'segment'
             and 'run_' || taken_apart.dimension = members.scope
-
 ),
 
 final as (
-
     select
         slo,
         scope,
@@ -200,7 +171,6 @@ final as (
         ) as place,
     from joined
     where abs(explained) > 1e-9
-
 )
 
 select * from final

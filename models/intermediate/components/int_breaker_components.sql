@@ -1,17 +1,14 @@
 -- The openings of a host's worst hour, each divided among the failures that the host answered with
 -- since the opening before.
 with hosts as (
-
     select
         run_id,
         host,
     from {{ ref('host_slis') }}
     where breaker_opens_per_hour is not null
-
 ),
 
 failures as (
-
     select
         run_id,
         host,
@@ -21,12 +18,10 @@ failures as (
         sample_weight,
     from {{ ref('int_requests') }}
     where is_429 or is_5xx or is_exception
-
 ),
 
 -- numbered, as ids are no key: two workers of a run give out the same ones
 timed as (
-
     select
         run_id,
         host,
@@ -35,22 +30,18 @@ timed as (
         ts,
         row_number() over (order by run_id, host, ts, state_before, transition_id) as opening,
     from {{ ref('int_breaker_openings') }}
-
 ),
 
 worst as (
-
     select
         run_id,
         host,
         first(ts order by openings_in_window desc, ts asc) as hour_began_ts,
     from timed
     group by run_id, host
-
 ),
 
 counted_openings as (
-
     select
         timed.run_id,
         timed.opening,
@@ -64,11 +55,9 @@ counted_openings as (
     where
         round((timed.ts - worst.hour_began_ts) * 1e6)
         between 0 and {{ var('breaker_window_us') }} - 1
-
 ),
 
 placed as (
-
     select
         failures.run_id,
         failures.failure,
@@ -80,11 +69,9 @@ placed as (
             failures.run_id = timed.run_id
             and failures.host = timed.host
             and failures.ts <= timed.ts
-
 ),
 
 divided as (
-
     select
         counted_openings.run_id,
         counted_openings.opening,
@@ -98,11 +85,9 @@ divided as (
             counted_openings.run_id = placed.run_id
             and counted_openings.opening = placed.opening
     group by all
-
 ),
 
 shares as (
-
     select
         run_id,
         host,
@@ -110,11 +95,9 @@ shares as (
         failure,
         weight / sum(weight) over (partition by opening) as openings,
     from divided
-
 ),
 
 counted as (
-
     select
         run_id,
         host,
@@ -141,11 +124,9 @@ counted as (
         null as segment,
         0 as openings,
     from hosts
-
 ),
 
 final as (
-
     select
         run_id,
         'breaker_opens_per_hour' as slo,
@@ -159,7 +140,6 @@ final as (
         openings::double as denominator,
         1.0::double as base,
     from counted
-
 )
 
 select * from final

@@ -1,15 +1,12 @@
 -- What became of the metadata requests that the cache did not answer.
 with events as (
-
     select * from {{ ref('stg_http_events') }}
     where
         role = 'metadata'
         and lacks_from_cache is not true
-
 ),
 
 answered as (
-
     select
         run_id,
         case
@@ -23,11 +20,9 @@ answered as (
         sum(sample_weight) as requests,
     from events
     group by all
-
 ),
 
 final as (
-
     select
         run_id,
         'cache_hit_pct' as slo,
@@ -41,7 +36,6 @@ final as (
         missed::double as denominator,
         sum(requests::double) over (partition by run_id) as base,
     from answered
-
 )
 
 select * from final

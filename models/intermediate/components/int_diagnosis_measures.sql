@@ -1,32 +1,25 @@
 with worded as (
-
     select * from {{ ref('diagnosis_measures') }}
-
 ),
 
 slis as (
-
     select * from {{ ref('int_slis') }}
     where
         kind in ('ratio', 'percentile')
         and len(parts) > 0
-
 ),
 
 targets as (
-
     select
         slo,
         scope,
         any_value(unit) as unit,
     from {{ ref('slo_targets') }}
     group by slo, scope
-
 ),
 
 -- SLOs that the seed has no words of
 plain as (
-
     select
         targets.slo,
         targets.scope,
@@ -44,11 +37,9 @@ plain as (
             and targets.scope = worded.scope
     -- of one host, what is told by host only has no parts
     where dimension is not null
-
 ),
 
 ratios as (
-
     select
         slo,
         scope,
@@ -63,11 +54,9 @@ ratios as (
         told || ': {0} has {4} of all ({5}) and {1} of those' as told_share,
     from plain
     where kind = 'ratio'
-
 ),
 
 percentiles as (
-
     select
         slo,
         scope,
@@ -97,17 +86,14 @@ percentiles as (
         '{0} adds {4} to the mean ({5})' as told_share,
     from plain
     where kind = 'percentile'
-
 ),
 
 final as (
-
     from worded
     union all
     from ratios
     union all
     from percentiles
-
 )
 
 select * from final

@@ -10,7 +10,6 @@
 {%- set facts = var('sli_facts') %}
 
 with limits as (
-
     select
         run_id,
         slo,
@@ -18,7 +17,6 @@ with limits as (
         subject,
         target,
     from {{ ref('slo_index') }}
-
 ),
 
 {% for fact in ratios | map(attribute='meta.fact') | unique %}
@@ -33,7 +31,6 @@ with limits as (
         {%- endfor %}
     from {{ ref(facts[fact].model) }}
     group by run_id, {{ facts[fact].dimensions | join(', ') }}
-
 ),
 
 {% endfor %}
@@ -64,7 +61,6 @@ with limits as (
             end
     where facts.{{ sli.meta.column }} is not null
     group by all
-
 ),
 
 {% endfor %}
@@ -122,11 +118,9 @@ counted as (
         null as denominator,
         null as weight,
     where false
-
 ),
 
 final as (
-
     select
         run_id,
         slo,
@@ -140,7 +134,6 @@ final as (
         denominator::double as denominator,
         sum(weight::double) over (partition by run_id, slo, scope, subject, dimension) as base,
     from counted
-
 )
 
 select * from final

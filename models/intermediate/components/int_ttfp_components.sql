@@ -5,14 +5,11 @@
 -- adds up too, by the same steps; of times cut off at
 -- the target, as a few that no percentile knows of would make up most of it.
 with attempts as (
-
     select * from {{ ref('stg_fallback_attempts') }}
     where artifact_key is not null
-
 ),
 
 artifacts as (
-
     select
         run_id,
         artifact_key,
@@ -21,11 +18,9 @@ artifacts as (
         ttfp_wall_ms,
     from {{ ref('int_artifact_ttfp') }}
     where ttfp_ms is not null
-
 ),
 
 targets as (
-
     select
         slo,
         scope,
@@ -35,11 +30,9 @@ targets as (
     where
         slo in ('ttfp_wall_p50_ms', 'ttfp_wall_p95_ms', 'ttfp_p50_ms', 'ttfp_p95_ms')
         and scope = 'run'
-
 ),
 
 judged as (
-
     select
         artifacts.run_id,
         artifacts.artifact_key,
@@ -51,22 +44,18 @@ judged as (
         least(amount_ms, targets.target) / if(amount_ms > 0, amount_ms, null) as part_counted,
     from artifacts
     cross join targets
-
 ),
 
 firsts as (
-
     select
         run_id,
         artifact_key,
         min(ts) filter (outcome = 'success') as first_success_ts,
     from attempts
     group by run_id, artifact_key
-
 ),
 
 steps as (
-
     select
         attempts.run_id,
         attempts.artifact_key,
@@ -89,11 +78,9 @@ steps as (
         partition by attempts.run_id, attempts.artifact_key
         order by attempts.ts, attempts.attempt_id, attempts.file_id
     )
-
 ),
 
 timed as (
-
     select
         run_id,
         artifact_key,
@@ -113,11 +100,9 @@ timed as (
         true as is_wall,
         wall_step_ms as step_ms,
     from steps
-
 ),
 
 by_dimension as (
-
     select
         run_id,
         artifact_key,
@@ -128,11 +113,9 @@ by_dimension as (
     from timed
     unpivot (segment for dimension in (resolver, host, outcome))
     where step_ms > 0
-
 ),
 
 blamed as (
-
     select
         judged.run_id,
         judged.slo,
@@ -147,11 +130,9 @@ blamed as (
             and judged.is_wall = by_dimension.is_wall
     where judged.is_slow
     group by all
-
 ),
 
 waited as (
-
     select
         judged.run_id,
         judged.slo,
@@ -167,22 +148,18 @@ waited as (
             and judged.is_wall = by_dimension.is_wall
     where by_dimension.dimension = 'resolver'
     group by all
-
 ),
 
 bases as (
-
     select
         run_id,
         slo,
         count(*) as artifacts,
     from judged
     group by run_id, slo
-
 ),
 
 counted as (
-
     select
         run_id,
         slo,
@@ -235,11 +212,9 @@ counted as (
         count(*) as denominator,
     from judged
     group by run_id, slo, resolver
-
 ),
 
 final as (
-
     select
         counted.run_id,
         counted.slo,
@@ -257,7 +232,6 @@ final as (
         on
             counted.run_id = bases.run_id
             and regexp_replace(counted.slo, '_mean$', '') = bases.slo
-
 )
 
 select * from final

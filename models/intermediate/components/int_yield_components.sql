@@ -2,14 +2,11 @@
 -- artifacts it was asked for, and has credit for those it delivered. Its route is whom it was asked
 -- of first: artifacts of one route go through the same resolvers.
 with artifacts as (
-
     select * from {{ ref('int_artifacts') }}
     where is_success is not null
-
 ),
 
 attempts as (
-
     select
         run_id,
         'id:' || artifact_id as artifact_key,
@@ -23,12 +20,10 @@ attempts as (
         file_id,
     from {{ ref('stg_fallback_attempts') }}
     where artifact_id is not null
-
 ),
 
 -- the attempt that decided: the one that delivered, else the last
 decisive as (
-
     select
         artifacts.run_id,
         artifacts.artifact_key,
@@ -49,11 +44,9 @@ decisive as (
             artifacts.run_id = attempts.run_id
             and artifacts.artifact_key = attempts.artifact_key
     group by all
-
 ),
 
 fates as (
-
     select
         run_id,
         artifact_key,
@@ -64,11 +57,9 @@ fates as (
         coalesce(attempt.host, 'unknown') as host,
         concat_ws(' ', coalesce(attempt.outcome, 'no attempt recorded'), attempt.status) as outcome,
     from decisive
-
 ),
 
 asked as (
-
     select
         attempts.run_id,
         attempts.artifact_key,
@@ -96,11 +87,9 @@ asked as (
         tier,
         host,
     from fates
-
 ),
 
 by_dimension as (
-
     select
         run_id,
         artifact_key,
@@ -113,11 +102,9 @@ by_dimension as (
         ) as route,
     from asked
     unpivot (segment for dimension in (resolver, tier, host))
-
 ),
 
 asks as (
-
     select
         run_id,
         artifact_key,
@@ -127,11 +114,9 @@ asks as (
         bool_or(has_delivered) as has_delivered,
     from by_dimension
     group by run_id, artifact_key, dimension, route, segment
-
 ),
 
 bases as (
-
     select
         run_id,
         dimension,
@@ -147,11 +132,9 @@ bases as (
         count(*) as artifacts,
     from artifacts
     group by run_id
-
 ),
 
 counted as (
-
     select
         run_id,
         dimension,
@@ -173,11 +156,9 @@ counted as (
         count(*) filter (not is_success) as denominator,
     from fates
     group by run_id, if(is_success, null, outcome)
-
 ),
 
 final as (
-
     select
         counted.run_id,
         'yield_pct' as slo,
@@ -214,7 +195,6 @@ final as (
     from artifacts
     where is_corrupt is not null
     group by run_id, if(is_corrupt, resolver, null)
-
 )
 
 select * from final

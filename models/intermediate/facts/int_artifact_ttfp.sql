@@ -1,12 +1,9 @@
 with attempts as (
-
     select * from {{ ref('stg_fallback_attempts') }}
     where artifact_key is not null
-
 ),
 
 timed as (
-
     select
         run_id,
         artifact_key,
@@ -18,11 +15,9 @@ timed as (
         count(*) as attempts,
     from attempts
     group by all
-
 ),
 
 final as (
-
     select
         run_id,
         artifact_key,
@@ -36,7 +31,6 @@ final as (
             as ttfp_wall_ms,
         attempts,
     from timed
-
 )
 
 select * from final

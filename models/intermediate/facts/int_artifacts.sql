@@ -1,5 +1,4 @@
 with downloads as (
-
     select
         *,
         coalesce(resolver, 'unknown') as resolver_or_unknown,
@@ -9,20 +8,16 @@ with downloads as (
             when file_has_dedupe then 0
         end as saved_bytes,
     from {{ ref('stg_downloads') }}
-
 ),
 
 runs as (
-
     select
         run_id,
         first_event_at,
     from {{ ref('int_runs') }}
-
 ),
 
 artifacts as (
-
     select
         run_id,
         artifact_key,
@@ -39,11 +34,9 @@ artifacts as (
         count(*) as download_rows,
     from downloads
     group by all
-
 ),
 
 final as (
-
     select
         artifacts.run_id,
         artifacts.artifact_key,
@@ -57,7 +50,6 @@ final as (
         artifacts.download_rows,
     from artifacts
     left join runs on artifacts.run_id = runs.run_id
-
 )
 
 select * from final

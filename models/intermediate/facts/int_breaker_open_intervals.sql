@@ -1,16 +1,13 @@
 with transitions as (
-
     select
         *,
         coalesce(host, 'unknown') as host_or_unknown,
         coalesce(scope, 'unknown') as scope_or_unknown,
     from {{ ref('stg_breaker_transitions') }}
-
 ),
 
 -- an interval ends with the next transition of the same breaker to anything but open
 followed as (
-
     select
         *,
         min(case when new_state <> 'open' then occurred_at end) over (
@@ -19,11 +16,9 @@ followed as (
             rows between 1 following and unbounded following
         ) as left_open_at,
     from transitions
-
 ),
 
 final as (
-
     select
         run_id,
         transition_id,
@@ -37,7 +32,6 @@ final as (
     where
         new_state = 'open'
         and old_state is distinct from 'open'
-
 )
 
 select * from final

@@ -1,24 +1,19 @@
 with transitions as (
-
     select
         *,
         coalesce(host, 'unknown') as host_or_unknown,
         cast(round(ts * 1e6) as bigint) as ts_us,
     from {{ ref('stg_breaker_transitions') }}
-
 ),
 
 openings as (
-
     select * from transitions
     where
         new_state = 'open'
         and old_state is distinct from 'open'
-
 ),
 
 final as (
-
     select
         run_id,
         transition_id,
@@ -34,7 +29,6 @@ final as (
             range between current row and ({{ var('breaker_window_us') }} - 1) following
         ) as openings_in_window,
     from openings
-
 )
 
 select * from final

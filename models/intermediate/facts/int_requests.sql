@@ -1,13 +1,10 @@
 {{ config(meta={'stored_when_direct': true}) }}
 
 with events as (
-
     select * from {{ ref('stg_http_events') }}
-
 ),
 
 final as (
-
     select
         run_id,
         event_id,
@@ -28,7 +25,6 @@ final as (
         rate_delay_ms,
         case when is_network then elapsed_ms end as network_elapsed_ms,
     from events
-
 )
 
 select * from final

@@ -23,13 +23,11 @@ with
     from {{ ref(model) }}
     {{ where_touched() }}
     group by run_id, file_id
-
 ),
 
 {% endfor -%}
 -- rows that count nowhere else are rows of the run all the same
 uncounted as (
-
     select
         run_id,
         table_name,
@@ -40,11 +38,9 @@ uncounted as (
     from {{ ref('stg_uncounted_rows') }}
     {{ where_touched() }}
     group by all
-
 ),
 
 summaries as (
-
     select
         run_id,
         started_at,
@@ -52,17 +48,14 @@ summaries as (
         file_id,
     from {{ ref('stg_run_summary') }}
     {{ where_touched() }}
-
 ),
 
 source_files as (
-
     select
         file_id,
         path,
         has_breaker_transitions,
     from {{ source('raw', 'source_files') }}
-
 ),
 
 activity as (
@@ -80,11 +73,9 @@ activity as (
         null as last_event_at,
         file_id,
     from summaries
-
 ),
 
 runs as (
-
     select
         activity.run_id,
         min(activity.first_event_at) as first_event_at,
@@ -98,11 +89,9 @@ runs as (
     from activity
     left join source_files on activity.file_id = source_files.file_id
     group by activity.run_id
-
 ),
 
 final as (
-
     select
         runs.run_id,
         coalesce(summaries.started_at, runs.first_event_at) as started_at,
@@ -121,7 +110,6 @@ final as (
         runs.source_path,
     from runs
     left join summaries on runs.run_id = summaries.run_id
-
 )
 
 select * from final

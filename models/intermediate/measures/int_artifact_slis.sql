@@ -1,17 +1,14 @@
 {{ config(materialized='incremental') }}
 
 with artifacts as (
-
     select
         *,
         date_trunc('hour', first_download_at) as hour_at,
     from {{ ref('int_artifacts') }}
     {{ where_touched() }}
-
 ),
 
 measured as (
-
     select
         run_id,
         case
@@ -24,14 +21,11 @@ measured as (
         {{ sli_measures('artifacts') }}
     from artifacts
     group by grouping sets ({{ sli_groups('artifacts', [['run_id'], ['run_id', 'hour_at']]) }}, (run_id, day))
-
 ),
 
 final as (
-
     select {{ sli_headlines('artifacts', ['run_id', 'grain', 'starts_at']) }}
     from measured
-
 )
 
 select * from final

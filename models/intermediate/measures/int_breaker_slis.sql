@@ -2,7 +2,6 @@
 
 -- counted apart from openings, as ids are no key: two workers of a run give out the same ones
 with happened as (
-
     select
         run_id,
         coalesce(host, 'unknown') as host,
@@ -22,12 +21,10 @@ with happened as (
         openings_in_window,
     from {{ ref('int_breaker_openings') }}
     {{ where_touched() }}
-
 ),
 
 -- 0 openings: a host that was asked and whose breaker did not open, and a run that met no host
 met as (
-
     select
         run_id,
         grain,
@@ -35,19 +32,15 @@ met as (
         subject as host,
     from {{ ref('int_request_slis') }}
     {{ where_touched("scope = 'run_host'") }}
-
 ),
 
 runs as (
-
     select run_id
     from {{ ref('int_runs') }}
     {{ where_touched('has_breaker_transitions') }}
-
 ),
 
 counted as (
-
     select
         run_id,
         if(grouping(hour_at) = 0, 'hour', 'run') as grain,
@@ -58,11 +51,9 @@ counted as (
         max(openings_in_window) as openings_in_window,
     from happened
     group by grouping sets ((run_id, host), (run_id, hour_at, host))
-
 ),
 
 of_hosts as (
-
     select * from counted
     union all
     select
@@ -84,11 +75,9 @@ of_hosts as (
         0 as openings,
         0 as openings_in_window,
     from runs
-
 ),
 
 final as (
-
     select
         run_id,
         grain,
@@ -102,7 +91,6 @@ final as (
     semi join runs on of_hosts.run_id = runs.run_id
     group by grouping sets ({{ sli_groups('breakers', [['run_id', 'grain', 'starts_at']]) }})
     having grouping(host) = 1 or host is not null
-
 )
 
 select * from final

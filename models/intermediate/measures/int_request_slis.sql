@@ -1,17 +1,14 @@
 {{ config(materialized='incremental') }}
 
 with requests as (
-
     select
         *,
         date_trunc('hour', occurred_at) as hour_at,
     from {{ ref('int_requests') }}
     {{ where_touched() }}
-
 ),
 
 measured as (
-
     select
         run_id,
         case
@@ -24,14 +21,11 @@ measured as (
         {{ sli_measures('requests') }}
     from requests
     group by grouping sets ({{ sli_groups('requests', [['run_id'], ['run_id', 'hour_at']]) }}, (run_id, day))
-
 ),
 
 final as (
-
     select {{ sli_headlines('requests', ['run_id', 'grain', 'starts_at']) }}
     from measured
-
 )
 
 select * from final

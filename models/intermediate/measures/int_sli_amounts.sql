@@ -4,11 +4,9 @@ with together as (
     select * from {{ ref(declared.measures) }}
     {{ 'union all by name' if not loop.last }}
     {%- endfor %}
-
 ),
 
 numbers as (
-
     select
         run_id,
         grain,
@@ -17,14 +15,11 @@ numbers as (
         subject,
         columns(* exclude (run_id, grain, starts_at, scope, subject))::double,
     from together
-
 ),
 
 final as (
-
     from numbers
     unpivot (amount for measure in (* exclude (run_id, grain, starts_at, scope, subject)))
-
 )
 
 select * from final

@@ -1,17 +1,14 @@
 {{ config(materialized='incremental') }}
 
 with artifacts as (
-
     select
         *,
         date_trunc('hour', first_attempt_at) as hour_at,
     from {{ ref('int_artifact_ttfp') }}
     {{ where_touched() }}
-
 ),
 
 measured as (
-
     select
         run_id,
         case
@@ -25,14 +22,11 @@ measured as (
     from artifacts
     where ttfp_ms is not null
     group by grouping sets ({{ sli_groups('first_pdfs', [['run_id'], ['run_id', 'hour_at']]) }}, (run_id, day))
-
 ),
 
 final as (
-
     select {{ sli_headlines('first_pdfs', ['run_id', 'grain', 'starts_at']) }}
     from measured
-
 )
 
 select * from final

@@ -20,7 +20,6 @@ with
     from {{ ref(declared.model) }}
     {{ where_touched(column ~ ' is not null') }}
     group by grouping sets ({{ sli_groups(fact, [['run_id']]) }})
-
 ),
 
 {% endfor %}
@@ -37,11 +36,9 @@ observed as (
         )
     {{ 'union all' if not loop.last }}
     {%- endfor %}
-
 ),
 
 final as (
-
     select
         run_id,
         scope,
@@ -58,7 +55,6 @@ final as (
             ]
         ) as amounts,
     from observed
-
 )
 
 select * from final

@@ -16,7 +16,6 @@ with
         date_trunc('{{ declared.alike_within }}', {{ declared.at }}) as stretch_at,
     from {{ ref(declared.model) }}
     {{ where_touched() }}
-
 ),
 
 {{ fact }}_counted as (
@@ -27,7 +26,6 @@ with
         {{ sli_counts(ratios) }}
     from {{ fact }}
     group by grouping sets ({{ sli_groups(fact, [['run_id', 'stretch_at']]) }})
-
 ),
 
 {% endfor %}
@@ -53,7 +51,6 @@ with
         {%- endfor %}
     from {{ ref(var('sli_facts')[fact].measures) }}
     {{ where_touched("grain = 'run'") }}
-
 ),
 
 {% endfor %}
@@ -90,7 +87,6 @@ final as (
     {{ 'union all' if not (loop.last and is_last_fact) }}
     {%- endfor %}
     {%- endfor %}
-
 )
 
 select * from final

@@ -1,35 +1,26 @@
 with verdicts as (
-
     select * from {{ ref('slo_slice_verdicts') }}
-
 ),
 
 targets as (
-
     select * from {{ ref('int_slo_targets') }}
-
 ),
 
 moment as (
-
     select as_of from {{ ref('int_moment') }}
-
 ),
 
 kinds as (
-
     select
         slo,
         scope,
         if(bool_or(good is not null), 'events', 'slices') as counted_in,
     from targets
     group by slo, scope
-
 ),
 
 -- the running hour counts with what it has recorded so far
 begun as (
-
     select
         verdicts.*,
         kinds.counted_in,
@@ -44,11 +35,9 @@ begun as (
     where
         verdicts.hour_at < moment.as_of
         and (verdicts.scope = 'run' or verdicts.subject is not null)
-
 ),
 
 final as (
-
     select
         run_id,
         hour_at,
@@ -71,7 +60,6 @@ final as (
             else sample_size - good_events
         end as bad,
     from begun
-
 )
 
 select * from final

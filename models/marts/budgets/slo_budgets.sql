@@ -1,32 +1,23 @@
 with slices as (
-
     select * from {{ ref('int_budget_slices') }}
-
 ),
 
 moment as (
-
     select as_of from {{ ref('int_moment') }}
-
 ),
 
 promised as (
-
     select * from {{ ref('int_slo_targets') }}
-
 ),
 
 -- an hour that is half outside the window counts whole, so that a bad one is not forgotten the
 -- moment it ends
 within as (
-
     select * from slices
     where hour_at + to_hours(1) > as_of - to_seconds(window_days * 86400)
-
 ),
 
 summed as (
-
     select
         slo,
         scope,
@@ -41,12 +32,10 @@ summed as (
         sum(counted) as counted,
     from within
     group by all
-
 ),
 
 -- an SLO that nothing was measured for has a row to say so
 expected as (
-
     select
         slo,
         scope,
@@ -65,11 +54,9 @@ expected as (
             select 1 from summed
             where summed.slo = promised.slo and summed.scope = promised.scope
         )
-
 ),
 
 settled as (
-
     select
         expected.slo,
         expected.scope,
@@ -100,16 +87,11 @@ settled as (
             and expected.scope = specific.scope
             and (specific.subject is null or expected.subject = specific.subject)
     left join summed
-        on
-            expected.slo = summed.slo
-            and expected.scope = summed.scope
-            and expected.subject is not distinct from summed.subject
+        on {{ same_slo('expected', 'summed') }}
     {{ most_specific(['expected.slo', 'expected.scope', 'expected.subject'], 'specific') }}
-
 ),
 
 allowed as (
-
     select
         *,
         -- rounded: 1,000 slices at 99.9 % allow one, not 0.9999999999999432
@@ -124,11 +106,9 @@ allowed as (
         -- so many that one may be bad; 100 % allow none, however many there are
         ceil(round(100 / nullif(round(100 - objective_pct, 9), 0), 9))::bigint as slices_needed,
     from settled
-
 ),
 
 running as (
-
     select
         slo,
         scope,
@@ -142,11 +122,9 @@ running as (
         ) as bad_so_far,
     from within
     where bad > 0
-
 ),
 
 spent as (
-
     select
         allowed.slo,
         allowed.scope,
@@ -159,16 +137,11 @@ spent as (
         ) as ran_out_at,
     from allowed
     left join running
-        on
-            allowed.slo = running.slo
-            and allowed.scope = running.scope
-            and allowed.subject is not distinct from running.subject
+        on {{ same_slo('allowed', 'running') }}
     group by all
-
 ),
 
 stated as (
-
     select
         allowed.*,
         spent.allowed,
@@ -189,15 +162,10 @@ stated as (
         coalesce(unknown, if(spent.bad > spent.allowed, 'overspent', 'within')) as state,
     from allowed
     inner join spent
-        on
-            allowed.slo = spent.slo
-            and allowed.scope = spent.scope
-            and allowed.subject is not distinct from spent.subject
-
+        on {{ same_slo('allowed', 'spent') }}
 ),
 
 final as (
-
     select
         stated.slo,
         stated.scope,
@@ -236,7 +204,6 @@ final as (
             as event_budget_remaining_ratio,
     from stated
     cross join moment
-
 )
 
 select * from final

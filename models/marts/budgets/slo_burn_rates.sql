@@ -1,36 +1,27 @@
 with slices as (
-
     select * from {{ ref('int_budget_slices') }}
     where counted is not null
-
 ),
 
 windows as (
-
     select long_hours as window_hours from {{ ref('burn_rate_alerts') }}
     union
     select short_hours as window_hours from {{ ref('burn_rate_alerts') }}
-
 ),
 
 budgets as (
-
     select * from {{ ref('slo_budgets') }}
-
 ),
 
 -- what no window can hold is left out before the windows are joined
 recent as (
-
     select * from slices
     where
         hour_at + to_hours(1)
         > as_of - to_hours((select max(windows.window_hours) from windows))
-
 ),
 
 summed as (
-
     select
         recent.slo,
         recent.scope,
@@ -44,11 +35,9 @@ summed as (
     inner join windows
         on recent.hour_at + to_hours(1) > recent.as_of - to_hours(windows.window_hours)
     group by all
-
 ),
 
 final as (
-
     select
         budgets.slo,
         budgets.scope,
@@ -68,11 +57,8 @@ final as (
     cross join windows
     left join summed
         on
-            budgets.slo = summed.slo
-            and budgets.scope = summed.scope
-            and budgets.subject is not distinct from summed.subject
+            {{ same_slo('budgets', 'summed') }}
             and windows.window_hours = summed.window_hours
-
 )
 
 select * from final

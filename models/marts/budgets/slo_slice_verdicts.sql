@@ -1,16 +1,13 @@
 with slices as (
-
     select
         *,
         -- a target that is asked for instead of the seed's: "what if it were 90?"
         coalesce(getvariable('asked_targets')[slo], target)::double as asked_target,
     from {{ ref('slo_slices') }}
     where list_contains({{ asked('chosen_runs', 'varchar[]', '[run_id]') }}, run_id)
-
 ),
 
 final as (
-
     select
         run_id,
         hour_at,
@@ -32,7 +29,6 @@ final as (
             else 'bad'
         end as status,
     from slices
-
 )
 
 select * from final

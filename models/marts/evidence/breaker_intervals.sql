@@ -1,11 +1,8 @@
 with intervals as (
-
     select * from {{ ref('int_breaker_open_intervals') }}
-
 ),
 
 final as (
-
     select
         run_id,
         host,
@@ -15,7 +12,6 @@ final as (
         seconds_open,
         state_before,
     from intervals
-
 )
 
 select * from final

@@ -1,35 +1,24 @@
 with yield_components as (
-
     select * from {{ ref('int_yield_components') }}
-
 ),
 
 ttfp_components as (
-
     select * from {{ ref('int_ttfp_components') }}
-
 ),
 
 sli_components as (
-
     select * from {{ ref('int_sli_components') }}
-
 ),
 
 cache_components as (
-
     select * from {{ ref('int_cache_components') }}
-
 ),
 
 breaker_components as (
-
     select * from {{ ref('int_breaker_components') }}
-
 ),
 
 final as (
-
     from yield_components
     union all
     from ttfp_components
@@ -39,7 +28,6 @@ final as (
     from cache_components
     union all
     from breaker_components
-
 )
 
 select * from final

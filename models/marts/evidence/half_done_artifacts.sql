@@ -1,21 +1,16 @@
 with downloads as (
-
     select * from {{ ref('stg_downloads') }}
-
 ),
 
 artifacts as (
-
     select
         run_id,
         artifact_key,
         resolver,
     from {{ ref('int_artifacts') }}
-
 ),
 
 attempts as (
-
     select
         run_id,
         'id:' || artifact_id as artifact_key,
@@ -25,12 +20,10 @@ attempts as (
         attempt_id,
         file_id,
     from {{ ref('stg_fallback_attempts') }}
-
 ),
 
 -- a later row that is whole does not heal the artifact; of several the last tells
 half_done as (
-
     select
         run_id,
         artifact_key,
@@ -44,11 +37,9 @@ half_done as (
     from downloads
     where is_half_done
     group by run_id, artifact_key
-
 ),
 
 named as (
-
     select
         half_done.*,
         artifacts.resolver,
@@ -57,11 +48,9 @@ named as (
         on
             half_done.run_id = artifacts.run_id
             and half_done.artifact_key = artifacts.artifact_key
-
 ),
 
 hosts as (
-
     select
         named.run_id,
         named.artifact_key,
@@ -73,11 +62,9 @@ hosts as (
             and named.artifact_key = attempts.artifact_key
             and named.resolver = attempts.resolver
     group by named.run_id, named.artifact_key
-
 ),
 
 final as (
-
     select
         named.run_id,
         named.artifact_key,
@@ -92,7 +79,6 @@ final as (
         on
             named.run_id = hosts.run_id
             and named.artifact_key = hosts.artifact_key
-
 )
 
 select * from final

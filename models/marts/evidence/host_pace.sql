@@ -1,11 +1,8 @@
 with events as (
-
     select * from {{ ref('stg_http_events') }}
-
 ),
 
 spaced as (
-
     select
         run_id,
         coalesce(host, 'unknown') as host,
@@ -39,14 +36,12 @@ spaced as (
             order by ts, event_id
             rows between unbounded preceding and 1 preceding
         )
-
 ),
 
 -- The cache had no answer for lack of time only where it never gave an older one: where the same
 -- URL is fetched again sooner, it was not stored, or was still under way. What was revalidated had
 -- been stored, and was too old.
 aged as (
-
     select
         *,
         max(if(not is_network, age_s, null)) over hosts as cached_age_max_s,
@@ -62,11 +57,9 @@ aged as (
         end as fetched,
     from spaced
     window hosts as (partition by run_id, host, role)
-
 ),
 
 measured as (
-
     select
         run_id,
         host,
@@ -100,12 +93,10 @@ measured as (
         any_value(cached_age_max_s) as cached_age_max_s,
     from aged
     group by run_id, host, role
-
 ),
 
 -- a rate of all roles together is not the sum of theirs, which need not be of the same minutes
 hosts as (
-
     select
         run_id,
         host,
@@ -114,11 +105,9 @@ hosts as (
     from spaced
     where is_network
     group by run_id, host
-
 ),
 
 final as (
-
     select
         measured.run_id,
         measured.host,
@@ -148,7 +137,6 @@ final as (
         on
             measured.run_id = hosts.run_id
             and measured.host = hosts.host
-
 )
 
 select * from final

@@ -1,11 +1,8 @@
 with events as (
-
     select * from {{ ref('stg_http_events') }}
-
 ),
 
 counted as (
-
     select
         run_id,
         coalesce(host, 'unknown') as host,
@@ -26,17 +23,14 @@ counted as (
         max(occurred_at) as last_at,
     from events
     group by all
-
 ),
 
 final as (
-
     select * from counted
     qualify row_number() over (
         partition by run_id, host
         order by requests desc, role asc, answer asc, status asc, error asc
     ) <= {{ var('diagnosis_kept_rows') }}
-
 )
 
 select * from final

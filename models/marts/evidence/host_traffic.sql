@@ -1,14 +1,11 @@
 {{ config(materialized='incremental') }}
 
 with requests as (
-
     select * from {{ ref('int_requests') }}
     {{ where_touched() }}
-
 ),
 
 measured as (
-
     select
         run_id,
         host,
@@ -21,11 +18,9 @@ measured as (
         quantile_cont(network_elapsed_ms, [0.5, 0.95]) as latency_ms,
     from requests
     group by run_id, host
-
 ),
 
 final as (
-
     select
         run_id,
         host,
@@ -47,7 +42,6 @@ final as (
             null
         ) as errors_place,
     from measured
-
 )
 
 select * from final

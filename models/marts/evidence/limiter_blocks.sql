@@ -1,11 +1,8 @@
 with decisions as (
-
     select * from {{ ref('stg_rate_events') }}
-
 ),
 
 final as (
-
     select
         run_id,
         coalesce(host, 'unknown') as host,
@@ -16,7 +13,6 @@ final as (
         max(delay_ms) as longest_delay_ms,
     from decisions
     group by all
-
 )
 
 select * from final

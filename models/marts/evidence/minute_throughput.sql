@@ -1,11 +1,8 @@
 with downloads as (
-
     select * from {{ ref('stg_downloads') }}
-
 ),
 
 final as (
-
     select
         run_id,
         date_trunc('minute', occurred_at) as minute_at,
@@ -18,7 +15,6 @@ final as (
     from downloads
     where occurred_at is not null
     group by all
-
 )
 
 select * from final

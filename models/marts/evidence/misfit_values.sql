@@ -18,7 +18,6 @@ with
 
     select * from {{ source('raw', table) }}
     {{ where_touched() }}
-
 ),
 {%- endfor %}
 
@@ -35,7 +34,6 @@ row_counts as (
     union all
     {%- endif %}
     {%- endfor %}
-
 ),
 
 misfits as (
@@ -50,7 +48,6 @@ misfits as (
     union all
     {%- endif %}
     {%- endfor %}
-
 ),
 
 recorded_times as (
@@ -70,11 +67,9 @@ recorded_times as (
     {%- endif %}
     {%- endfor %}
     {%- endfor %}
-
 ),
 
 found as (
-
     select
         table_name,
         run_id,
@@ -91,11 +86,9 @@ found as (
         recorded,
     from recorded_times
     where recorded is not null and seconds is null
-
 ),
 
 final as (
-
     select
         found.run_id,
         found.table_name,
@@ -109,7 +102,6 @@ final as (
     inner join row_counts
         on found.run_id = row_counts.run_id and found.table_name = row_counts.table_name
     group by found.run_id, found.table_name, found.column_name
-
 )
 
 select * from final

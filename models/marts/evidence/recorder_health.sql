@@ -1,14 +1,11 @@
 {{ config(materialized='incremental') }}
 
 with writers as (
-
     select * from {{ ref('stg_recorder_status') }}
     {{ where_touched() }}
-
 ),
 
 final as (
-
     select
         run_id,
         count(*) as writers,
@@ -23,7 +20,6 @@ final as (
         ) as first_error,
     from writers
     group by run_id
-
 )
 
 select * from final

@@ -1,19 +1,14 @@
 with recorders as (
-
     select * from {{ ref('recorder_health') }}
-
 ),
 
 criteria as (
-
     select max(threshold) as overhead_limit_pct
     from {{ ref('gate_criteria') }}
     where criterion = 'overhead'
-
 ),
 
 shares as (
-
     select
         recorders.run_id,
         recorders.writers,
@@ -30,11 +25,9 @@ shares as (
         criteria.overhead_limit_pct,
     from recorders
     cross join criteria
-
 ),
 
 final as (
-
     select
         *,
         case
@@ -50,7 +43,6 @@ final as (
             else 'good'
         end as loss_status,
     from shares
-
 )
 
 select * from final

@@ -1,7 +1,6 @@
 {{ config(materialized='incremental', meta={'stored_when_direct': false}) }}
 
 with rejected as (
-
     select * from {{ ref('stg_rejected_rows') }}
     {{ where_touched() }}
 
@@ -12,11 +11,9 @@ with rejected as (
     select * from {{ ref('stg_rejected_rows') }}
     where run_id is null
     {% endif %}
-
 ),
 
 final as (
-
     select
         table_name,
         recorded_id,
@@ -27,7 +24,6 @@ final as (
         file_id,
         load_id,
     from rejected
-
 )
 
 select * from final

@@ -4,7 +4,6 @@
 ] -%}
 
 with rejected_rows as (
-
     select
         file_id,
         table_name,
@@ -12,7 +11,6 @@ with rejected_rows as (
         reason,
         recorded,
     from {{ ref('rejected_rows') }}
-
 ),
 
 raw_rows as (
@@ -26,11 +24,9 @@ raw_rows as (
     union all
     {%- endif %}
     {%- endfor %}
-
 ),
 
 recorded as (
-
     select
         file_id,
         table_name,
@@ -38,11 +34,9 @@ recorded as (
         count(*) as row_count,
     from raw_rows
     group by grouping sets ((file_id, table_name), (file_id, load_id))
-
 ),
 
 reasons as (
-
     select
         file_id,
         table_name,
@@ -52,11 +46,9 @@ reasons as (
         min(recorded) as example,
     from rejected_rows
     group by grouping sets ((file_id, table_name, reason), (file_id, load_id, reason))
-
 ),
 
 rejected as (
-
     select
         file_id,
         table_name,
@@ -68,11 +60,9 @@ rejected as (
         ) as reasons,
     from reasons
     group by file_id, table_name, load_id
-
 ),
 
 final as (
-
     select
         recorded.file_id,
         recorded.table_name,
@@ -93,7 +83,6 @@ final as (
             recorded.file_id = rejected.file_id
             and recorded.table_name is not distinct from rejected.table_name
             and recorded.load_id is not distinct from rejected.load_id
-
 )
 
 select * from final

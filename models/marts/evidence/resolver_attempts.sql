@@ -1,11 +1,8 @@
 with attempts as (
-
     select * from {{ ref('stg_fallback_attempts') }}
-
 ),
 
 measured as (
-
     select
         run_id,
         coalesce(resolver, 'unknown') as resolver,
@@ -17,11 +14,9 @@ measured as (
         quantile_cont(elapsed_ms, [0.5, 0.95]) as latency_ms,
     from attempts
     group by all
-
 ),
 
 final as (
-
     select
         run_id,
         resolver,
@@ -33,7 +28,6 @@ final as (
         latency_ms[1] as latency_p50_ms,
         latency_ms[2] as latency_p95_ms,
     from measured
-
 )
 
 select * from final

@@ -1,11 +1,8 @@
 with attempts as (
-
     select * from {{ ref('stg_fallback_attempts') }}
-
 ),
 
 placed as (
-
     select
         run_id,
         coalesce(resolver, 'unknown') as resolver,
@@ -20,11 +17,9 @@ placed as (
             )
         ) as place,
     from attempts
-
 ),
 
 measured as (
-
     select
         run_id,
         resolver,
@@ -39,11 +34,9 @@ measured as (
         median(elapsed_ms) filter (outcome = 'timeout') as timeout_p50_ms,
     from placed
     group by run_id, resolver
-
 ),
 
 final as (
-
     select
         run_id,
         resolver,
@@ -57,7 +50,6 @@ final as (
         timeout_p50_ms,
         skipped,
     from measured
-
 )
 
 select * from final

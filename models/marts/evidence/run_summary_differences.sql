@@ -1,47 +1,34 @@
 with measurements as (
-
     select * from {{ ref('slo_measurements') }}
     where scope = 'run'
-
 ),
 
 tolerances as (
-
     select * from {{ ref('sli_tolerances') }}
-
 ),
 
 summaries as (
-
     select * from {{ ref('stg_run_summary') }}
-
 ),
 
 numbers_recorded as (
-
     select
         run_id,
         max(columns(* exclude (run_id, started_at, finished_at, file_id, load_id)))::double,
     from summaries
     group by run_id
-
 ),
 
 recorded as (
-
     from numbers_recorded
     unpivot include nulls (amount for measure in (* exclude (run_id)))
-
 ),
 
 runs as (
-
     select run_id from {{ ref('int_runs') }}
-
 ),
 
 compared as (
-
     select
         runs.run_id,
         tolerances.sli,
@@ -61,11 +48,9 @@ compared as (
         on
             runs.run_id = recorded.run_id
             and tolerances.recorded_as = recorded.measure
-
 ),
 
 final as (
-
     select
         run_id,
         sli,
@@ -80,7 +65,6 @@ final as (
             else 'beyond'
         end as status,
     from compared
-
 )
 
 select * from final

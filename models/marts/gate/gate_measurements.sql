@@ -1,38 +1,27 @@
 with runs as (
-
     select run_id from {{ ref('int_chosen_runs') }}
-
 ),
 
 recorders as (
-
     select * from {{ ref('recorder_verdicts') }}
-
 ),
 
 differences as (
-
     select * from {{ ref('run_summary_differences') }}
-
 ),
 
 -- what decides whether a run passes; single hosts do not
 baselines as (
-
     select * from {{ ref('slo_baselines') }}
     where scope <> 'run_host'
-
 ),
 
 violations as (
-
     select * from {{ ref('slo_violation_share') }}
     where scope <> 'run_host'
-
 ),
 
 recorded as (
-
     select
         runs.run_id,
         recorders.events_dropped,
@@ -45,22 +34,18 @@ recorded as (
         recorders.is_short,
     from runs
     left join recorders on runs.run_id = recorders.run_id
-
 ),
 
 enough_runs as (
-
     select
         'enough_runs' as criterion,
         count(*)::double as value,
         true as is_complete,
         null as evidence,
     from runs
-
 ),
 
 recorder_errors as (
-
     select
         'recorder_errors' as criterion,
         (
@@ -79,12 +64,10 @@ recorder_errors as (
             coalesce(' (' || min(first_error) || ')', '')
         ) as evidence,
     from recorded
-
 ),
 
 -- Each evidence names one row: the worst, and of several as bad the first by name.
 worst_overhead as (
-
     select
         format(
             'run {}: {:.2f} % of the time in calls on the crawler''s threads, {:.2f} % of '
@@ -96,11 +79,9 @@ worst_overhead as (
     from recorded
     where overhead_pct is not null
     qualify row_number() over (order by overhead_pct desc, run_id asc) = 1
-
 ),
 
 overhead as (
-
     select
         'overhead' as criterion,
         max(overhead_pct) as value,
@@ -114,11 +95,9 @@ overhead as (
             count(*) filter (is_short)
         ) as evidence,
     from recorded
-
 ),
 
 compared as (
-
     select
         runs.run_id,
         differences.sli,
@@ -128,11 +107,9 @@ compared as (
         differences.status in ('within', 'beyond') as is_compared,
     from runs
     left join differences on runs.run_id = differences.run_id
-
 ),
 
 first_beyond as (
-
     select
         format(
             '; such as {} of run {}: {:.6g} written, {:.6g} measured',
@@ -144,11 +121,9 @@ first_beyond as (
     from compared
     where status = 'beyond'
     qualify row_number() over (order by run_id, sli) = 1
-
 ),
 
 sli_alignment as (
-
     select
         'sli_alignment' as criterion,
         if(
@@ -167,11 +142,9 @@ sli_alignment as (
             coalesce((select first_beyond.sentence from first_beyond), '')
         ) as evidence,
     from compared
-
 ),
 
 most_failing as (
-
     select
         format(
             '{} fails most, in {} of {} runs', concat_ws(' ', slo, subject), runs_failing, runs
@@ -180,11 +153,9 @@ most_failing as (
     where failing_pct is not null
     qualify
         row_number() over (order by failing_pct desc, runs_failing desc, slo asc, subject asc) = 1
-
 ),
 
 slo_surprises as (
-
     select
         'slo_surprises' as criterion,
         max(failing_pct) as value,
@@ -197,11 +168,9 @@ slo_surprises as (
             ''
         ) as evidence,
     from baselines
-
 ),
 
 most_missed as (
-
     select
         format(
             '{} is missed most: {:.0f} of {:.0f} s, {} of {} runs',
@@ -215,11 +184,9 @@ most_missed as (
     where violation_pct is not null
     qualify
         row_number() over (order by violation_pct desc, failing_s desc, slo asc, subject asc) = 1
-
 ),
 
 slo_violations as (
-
     select
         'slo_violations' as criterion,
         max(violation_pct) as value,
@@ -232,11 +199,9 @@ slo_violations as (
             ''
         ) as evidence,
     from violations
-
 ),
 
 final as (
-
     select * from enough_runs
     union all
     select * from recorder_errors
@@ -248,7 +213,6 @@ final as (
     select * from slo_surprises
     union all
     select * from slo_violations
-
 )
 
 select

@@ -1,18 +1,13 @@
 with criteria as (
-
     select * from {{ ref('gate_criteria') }}
-
 ),
 
 measurements as (
-
     select * from {{ ref('gate_measurements') }}
-
 ),
 
 -- what no model can know: whether commands work, what Prometheus answers
 seen as (
-
     select unnest(
         from_json(
             {{ asked('gate_seen', 'varchar', "'[]'") }},
@@ -21,19 +16,15 @@ seen as (
         ),
         max_depth := 2
     )
-
 ),
 
 measured as (
-
     select * from measurements
     union all by name
     select * from seen
-
 ),
 
 judged as (
-
     select
         criteria.phase,
         criteria.place,
@@ -63,18 +54,15 @@ judged as (
         criteria.how_to_measure,
     from criteria
     left join measured on criteria.criterion = measured.criterion
-
 ),
 
 final as (
-
     select
         * exclude (remedy, how_to_measure),
         if(status = 'not_measured', how_to_measure, remedy) as remedy,
         bool_and(status = 'passed' or (status = 'not_measured' and not is_required))
             over (partition by phase) as has_phase_passed,
     from judged
-
 )
 
 select * from final

@@ -1,30 +1,23 @@
 -- Of the moment at which it is read, and not of one run: so a view, beside metric_samples.
 with budgets as (
-
     select * from {{ ref('slo_budgets') }}
-
 ),
 
 burn_rates as (
-
     select * from {{ ref('slo_burn_rates') }}
-
 ),
 
 -- single hosts fail no run: they count for an SLO that judges nothing else
 counting as (
-
     select
         slo,
         coalesce(bool_or(scope <> 'run_host'), false) as is_of_runs,
     from budgets
     group by slo
-
 ),
 
 -- an SLO of several roles or hosts is as good as the one that does worst
 of_slos as (
-
     select
         budgets.slo,
         min(budgets.budget_remaining_ratio) as budget_remaining_ratio,
@@ -36,11 +29,9 @@ of_slos as (
     inner join counting on budgets.slo = counting.slo
     where budgets.scope <> 'run_host' or not counting.is_of_runs
     group by budgets.slo
-
 ),
 
 of_windows as (
-
     select
         burn_rates.slo,
         burn_rates.window_hours,
@@ -49,11 +40,9 @@ of_windows as (
     inner join counting on burn_rates.slo = counting.slo
     where burn_rates.scope <> 'run_host' or not counting.is_of_runs
     group by burn_rates.slo, burn_rates.window_hours
-
 ),
 
 samples as (
-
     select
         unnest([
             {{ sample(
@@ -78,12 +67,10 @@ samples as (
             ) }},
         ], max_depth := 2),
     from of_windows
-
 ),
 
 -- no data is no series
 final as (
-
     select
         name,
         type,
@@ -92,7 +79,6 @@ final as (
         amount as value,
     from samples
     where isfinite(amount)
-
 )
 
 select * from final

@@ -1,57 +1,44 @@
 {{ config(materialized='incremental') }}
 
 with exposed_hosts as (
-
     select * from {{ ref('int_exposed_hosts') }}
     {{ where_touched() }}
-
 ),
 
 traffic as (
-
     select * from {{ ref('host_traffic') }}
     {{ where_touched() }}
-
 ),
 
 slis_of_hosts as (
-
     select * from {{ ref('host_slis') }}
     {{ where_touched() }}
-
 ),
 
 rejected as (
-
     select
         run_id,
         count(*) as rejected_rows,
     from {{ ref('rejected_rows') }}
     {{ where_touched() }}
     group by run_id
-
 ),
 
 recorders as (
-
     select * from {{ ref('recorder_health') }}
     {{ where_touched() }}
-
 ),
 
 omitted as (
-
     select
         run_id,
         count(*) as hosts_omitted,
     from exposed_hosts
     where not is_exposed
     group by run_id
-
 ),
 
 breakers as (
-
     select
         run_id,
         host,
@@ -59,32 +46,24 @@ breakers as (
     from {{ ref('breaker_intervals') }}
     {{ where_touched() }}
     group by run_id, host
-
 ),
 
 inventory as (
-
     select * from {{ ref('run_inventory') }}
     {{ where_touched() }}
-
 ),
 
 slis as (
-
     select * from {{ ref('run_slis') }}
     {{ where_touched() }}
-
 ),
 
 verdicts as (
-
     select * from {{ ref('run_verdicts') }}
     {{ where_touched() }}
-
 ),
 
 runs as (
-
     select
         inventory.*,
         slis.* exclude (run_id),
@@ -98,26 +77,20 @@ runs as (
     left join rejected on inventory.run_id = rejected.run_id
     left join omitted on inventory.run_id = omitted.run_id
     left join recorders on inventory.run_id = recorders.run_id
-
 ),
 
 roles as (
-
     select * from {{ ref('role_slis') }}
     {{ where_touched() }}
-
 ),
 
 resolvers as (
-
     select * from {{ ref('resolver_slis') }}
     {{ where_touched() }}
-
 ),
 
 -- what each host has a value of its own of
 hosts as (
-
     select
         slis_of_hosts.*,
         traffic.latency_p50_ms,
@@ -131,12 +104,10 @@ hosts as (
     left join breakers
         on slis_of_hosts.run_id = breakers.run_id and slis_of_hosts.host = breakers.host
     where exposed_hosts.is_exposed
-
 ),
 
 -- what can be summed over the hosts that have no series of their own
 host_sums as (
-
     select
         exposed_hosts.run_id,
         exposed_hosts.exposed_as as host,
@@ -152,28 +123,22 @@ host_sums as (
     left join traffic
         on exposed_hosts.run_id = traffic.run_id and exposed_hosts.host = traffic.host
     group by exposed_hosts.run_id, exposed_hosts.exposed_as
-
 ),
 
 judged as (
-
     select * from {{ ref('slo_verdicts') }}
     {{ where_touched() }}
-
 ),
 
 slos as (
-
     select judged.*
     from judged
     left join exposed_hosts
         on judged.run_id = exposed_hosts.run_id and judged.subject = exposed_hosts.host
     where judged.scope <> 'run_host' or exposed_hosts.is_exposed
-
 ),
 
 samples as (
-
     select
         run_id,
         unnest([
@@ -374,12 +339,10 @@ samples as (
             ) }},
         ], max_depth := 2),
     from slos
-
 ),
 
 -- no data is no series
 final as (
-
     select
         run_id,
         name,
@@ -389,7 +352,6 @@ final as (
         amount as value,
     from samples
     where isfinite(amount)
-
 )
 
 select * from final

@@ -1,36 +1,27 @@
 -- A run ends with its last event, and is held against those that had ended by then. Where a reader
 -- asks for two runs to be compared, that one is the other's whole baseline.
 with runs as (
-
     select
         run_id,
         last_event_at,
         row_number() over (order by last_event_at, run_id) as place,
     from {{ ref('int_runs') }}
     where last_event_at is not null
-
 ),
 
 known as (
-
     select run_id from {{ ref('int_runs') }}
-
 ),
 
 chosen as (
-
     select run_id from {{ ref('int_chosen_runs') }}
-
 ),
 
 limits as (
-
     select * from {{ ref('int_baseline_window') }}
-
 ),
 
 asked as (
-
     select
         diagnosed.run_id,
         named.run_id as baseline_run_id,
@@ -42,11 +33,9 @@ asked as (
         -- the word for what usual has, whatever a run is called
         and named.run_id <> 'baseline'
         and diagnosed.run_id <> named.run_id
-
 ),
 
 usual as (
-
     select
         runs.run_id,
         earlier.run_id as baseline_run_id,
@@ -59,11 +48,9 @@ usual as (
             and runs.place <= earlier.place + limits.runs
             and runs.last_event_at <= earlier.last_event_at + to_seconds(limits.days * 86400)
     where runs.run_id not in (select asked.run_id from asked)
-
 ),
 
 final as (
-
     select
         run_id,
         baseline_run_id,
@@ -73,7 +60,6 @@ final as (
         run_id,
         baseline_run_id,
     from asked
-
 )
 
 select * from final

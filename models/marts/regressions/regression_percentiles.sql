@@ -1,17 +1,12 @@
 with kept as (
-
     select * from {{ ref('int_percentile_values') }}
-
 ),
 
 baselines as (
-
     select * from {{ ref('regression_baselines') }}
-
 ),
 
 slos as (
-
     select
         slis.sli as slo,
         slis.measure,
@@ -19,12 +14,10 @@ slos as (
     from {{ ref('int_slis') }} as slis
     semi join {{ ref('slo_targets') }} as targets on slis.sli = targets.slo
     where slis.kind = 'percentile'
-
 ),
 
 -- the SLIs themselves, as they are told everywhere
 measured as (
-
     select
         amounts.run_id,
         amounts.scope,
@@ -34,27 +27,21 @@ measured as (
     from {{ ref('int_sli_amounts') }} as amounts
     semi join slos on amounts.measure = slos.slo
     where amounts.grain = 'run'
-
 ),
 
 levels as (
-
     select
         {{ normal_quantile('chance') }} as z,
         1 - chance as tail,
     from (select 1 - (1 - {{ confidence() }} / 100) / 2 as chance)
-
 ),
 
 chosen as (
-
     select run_id from {{ ref('int_chosen_runs') }}
-
 ),
 
 -- each run's observations, and beside them those of the runs before it
 sides as (
-
     select
         kept.*,
         kept.run_id as of_run_id,
@@ -75,11 +62,9 @@ sides as (
             and kept.scope = mine.scope
             and kept.subject is not distinct from mine.subject
             and kept.measure = mine.measure
-
 ),
 
 sized as (
-
     select
         *,
         sum(observations) over side as observations_of_side,
@@ -88,12 +73,10 @@ sized as (
         count(*) over side as runs,
     from sides
     window side as (partition by run_id, scope, subject, measure, is_now)
-
 ),
 
 -- where observations were left out, each run takes as many places as its part of them all
 weighed as (
-
     select
         *,
         if(
@@ -102,11 +85,9 @@ weighed as (
             greatest(2, round(kept_of_side * observations / observations_of_side))
         )::bigint as places,
     from sized
-
 ),
 
 pooled as (
-
     select
         run_id,
         scope,
@@ -130,11 +111,9 @@ pooled as (
         ))) as amounts,
     from weighed
     group by run_id, scope, subject, measure, is_now
-
 ),
 
 asked as (
-
     select
         pooled.*,
         slos.slo,
@@ -143,12 +122,10 @@ asked as (
         pooled.amounts[ceil(slos.quantile * len(pooled.amounts) - 1e-6)::bigint] as reached,
     from pooled
     inner join slos on pooled.measure = slos.measure
-
 ),
 
 -- which part of each run before is below what half, or 95 %, of all of them are below
 shares as (
-
     select
         asked.run_id,
         asked.scope,
@@ -168,22 +145,18 @@ shares as (
         asked.runs >= {{ var('regression_spread_runs_min') }}
         and not asked.is_now
         and not sides.is_now
-
 ),
 
 shares_of_all as (
-
     select
         *,
         sum(share * observations) over subjects / sum(observations) over subjects as share_of_all,
     from shares
     window subjects as (partition by run_id, scope, subject, slo)
-
 ),
 
 -- as of ratios
 spread as (
-
     select
         run_id,
         scope,
@@ -193,11 +166,9 @@ spread as (
         / nullif(any_value(share_of_all * (1 - share_of_all)), 0) / (count(*) - 1) as dispersion,
     from shares_of_all
     group by run_id, scope, subject, slo
-
 ),
 
 effective as (
-
     select
         asked.*,
         greatest(1, coalesce(spread.dispersion, 1)) as dispersion,
@@ -208,34 +179,26 @@ effective as (
     cross join levels
     left join spread
         on
-            asked.run_id = spread.run_id
-            and asked.scope = spread.scope
-            and asked.subject is not distinct from spread.subject
-            and asked.slo = spread.slo
-
+            {{ same_slo('asked', 'spread') }}
+            and asked.run_id = spread.run_id
 ),
 
 ranked as (
-
     select
         *,
         {{ quantile_ranks('quantile', 'size', 'z', 'tail') }} as ranks,
     from effective
-
 ),
 
 placed as (
-
     select
         *,
         ceil((ranks.low / size - doubt) * len(amounts) - 1e-6)::bigint as place_low,
         ceil((ranks.high / size + doubt) * len(amounts) - 1e-6)::bigint as place_high,
     from ranked
-
 ),
 
 bounded as (
-
     select
         * exclude (amounts),
         case
@@ -246,11 +209,9 @@ bounded as (
                 }
         end as around,
     from placed
-
 ),
 
 sided as (
-
     select
         this.run_id,
         this.scope,
@@ -270,39 +231,29 @@ sided as (
     from bounded as this
     inner join measured
         on
-            this.run_id = measured.run_id
-            and this.scope = measured.scope
-            and this.subject is not distinct from measured.subject
-            and this.slo = measured.slo
+            {{ same_slo('this', 'measured') }}
+            and this.run_id = measured.run_id
     left join bounded as before
         on
-            this.run_id = before.run_id
-            and this.scope = before.scope
-            and this.subject is not distinct from before.subject
-            and this.slo = before.slo
+            {{ same_slo('this', 'before') }}
+            and this.run_id = before.run_id
             and not before.is_now
     left join measured as measured_before
         on
-            before.of_run_id = measured_before.run_id
-            and this.scope = measured_before.scope
-            and this.subject is not distinct from measured_before.subject
-            and this.slo = measured_before.slo
+            {{ same_slo('this', 'measured_before') }}
+            and before.of_run_id = measured_before.run_id
     where this.is_now
-
 ),
 
 compared as (
-
     select
         *,
         {{ difference_interval('value', 'around', 'value_before', 'around_before') }}
             as difference,
     from sided
-
 ),
 
 final as (
-
     select
         run_id,
         scope,
@@ -323,7 +274,6 @@ final as (
         runs_before as baseline_runs,
         dispersion,
     from compared
-
 )
 
 select * from final

@@ -1,30 +1,21 @@
 with counts as (
-
     select * from {{ ref('int_ratio_counts') }}
-
 ),
 
 chosen as (
-
     select run_id from {{ ref('int_chosen_runs') }}
-
 ),
 
 baselines as (
-
     select * from {{ ref('regression_baselines') }}
-
 ),
 
 levels as (
-
     select {{ normal_quantile('chance') }} as z
     from (select 1 - (1 - {{ confidence() }} / 100) / 2 as chance)
-
 ),
 
 before as (
-
     select
         baselines.run_id,
         counts.* exclude (run_id),
@@ -35,11 +26,9 @@ before as (
         ) }} as size,
     from baselines
     inner join counts on baselines.baseline_run_id = counts.run_id
-
 ),
 
 pooled as (
-
     select
         run_id,
         scope,
@@ -57,13 +46,11 @@ pooled as (
         sum(clusters) as clusters,
     from before
     group by run_id, scope, subject, slo
-
 ),
 
 -- how much more the runs before differ than chance makes them: Pearson's statistic by its degrees
 -- of freedom (P. McCullagh, J. A. Nelder 1989, "Generalized Linear Models", 2nd ed., section 4.5)
 spread as (
-
     select
         before.run_id,
         before.scope,
@@ -74,17 +61,13 @@ spread as (
     from before
     inner join pooled
         on
-            before.run_id = pooled.run_id
-            and before.scope = pooled.scope
-            and before.subject is not distinct from pooled.subject
-            and before.slo = pooled.slo
+            {{ same_slo('before', 'pooled') }}
+            and before.run_id = pooled.run_id
     group by before.run_id, before.scope, before.subject, before.slo
     having count(*) >= {{ var('regression_spread_runs_min') }}
-
 ),
 
 sided as (
-
     select
         counts.run_id,
         counts.scope,
@@ -112,21 +95,15 @@ sided as (
     cross join levels
     left join pooled
         on
-            counts.run_id = pooled.run_id
-            and counts.scope = pooled.scope
-            and counts.subject is not distinct from pooled.subject
-            and counts.slo = pooled.slo
+            {{ same_slo('counts', 'pooled') }}
+            and counts.run_id = pooled.run_id
     left join spread
         on
-            counts.run_id = spread.run_id
-            and counts.scope = spread.scope
-            and counts.subject is not distinct from spread.subject
-            and counts.slo = spread.slo
-
+            {{ same_slo('counts', 'spread') }}
+            and counts.run_id = spread.run_id
 ),
 
 bounded as (
-
     select
         *,
         {{ wilson_interval('share', 'size', 'z') }} as around,
@@ -134,20 +111,16 @@ bounded as (
         -- events come whole, the interval's mathematics does not: half of one on each side
         (1 / size + 1 / size_before) / 2 as half_an_event,
     from sided
-
 ),
 
 compared as (
-
     select
         *,
         {{ difference_interval('share', 'around', 'share_before', 'around_before') }} as difference,
     from bounded
-
 ),
 
 final as (
-
     select
         run_id,
         scope,
@@ -170,7 +143,6 @@ final as (
         runs_before as baseline_runs,
         dispersion,
     from compared
-
 )
 
 select * from final

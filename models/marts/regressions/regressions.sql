@@ -1,12 +1,9 @@
 with runs as (
-
     select run_id from {{ ref('int_chosen_runs') }}
-
 ),
 
 -- what counts as better, the unit, and the smallest sample are the SLO's, whatever its scope
 slos as (
-
     select
         slo,
         first(comparator order by scope, subject) as comparator,
@@ -15,21 +12,17 @@ slos as (
         bool_or(scope = 'run') as is_of_runs,
     from {{ ref('slo_targets') }}
     group by slo
-
 ),
 
 baselines as (
-
     select
         run_id,
         list(baseline_run_id order by baseline_run_id) as run_ids,
     from {{ ref('regression_baselines') }}
     group by run_id
-
 ),
 
 estimates as (
-
     select
         *,
         true as is_ratio,
@@ -39,11 +32,9 @@ estimates as (
         *,
         false as is_ratio,
     from {{ ref('regression_percentiles') }}
-
 ),
 
 verdicts as (
-
     select
         run_id,
         slo,
@@ -51,12 +42,10 @@ verdicts as (
         sample_size,
     from {{ ref('slo_verdicts') }}
     where scope = 'run'
-
 ),
 
 -- every SLI of a run has a row, whether it was measured or not, and can be compared or not
 expected as (
-
     select
         runs.run_id,
         'run' as scope,
@@ -72,11 +61,9 @@ expected as (
         subject,
         slo,
     from estimates
-
 ),
 
 joined as (
-
     select
         expected.run_id,
         expected.scope,
@@ -99,20 +86,16 @@ joined as (
     left join baselines on expected.run_id = baselines.run_id
     left join estimates
         on
-            expected.run_id = estimates.run_id
-            and expected.scope = estimates.scope
-            and expected.subject is not distinct from estimates.subject
-            and expected.slo = estimates.slo
+            {{ same_slo('expected', 'estimates') }}
+            and expected.run_id = estimates.run_id
     left join verdicts
         on
             expected.run_id = verdicts.run_id
             and expected.scope = 'run'
             and expected.slo = verdicts.slo
-
 ),
 
 final as (
-
     select
         run_id,
         scope,
@@ -160,7 +143,6 @@ final as (
         baseline_run_ids,
         {{ confidence() }} as confidence_pct,
     from joined
-
 )
 
 select * from final

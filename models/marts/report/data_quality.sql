@@ -1,11 +1,8 @@
 with chosen as (
-
     select run_id from {{ ref('int_chosen_runs') }}
-
 ),
 
 rejected as (
-
     select
         table_name,
         reason,
@@ -13,32 +10,26 @@ rejected as (
     from {{ ref('rejected_rows') }}
     where run_id is null or run_id in (select chosen.run_id from chosen)
     group by table_name, reason
-
 ),
 
 misfits as (
-
     select
         table_name || '.' || column_name as subject,
         sum(misfits) as amount,
     from {{ ref('misfit_values') }}
     where run_id in (select chosen.run_id from chosen)
     group by table_name, column_name
-
 ),
 
 recorders as (
-
     select
         sum(events_dropped) as events_dropped,
         sum(values_damaged) as values_damaged,
     from {{ ref('recorder_health') }}
     where run_id in (select chosen.run_id from chosen)
-
 ),
 
 final as (
-
     select
         'row rejected' as kind,
         table_name as subject,
@@ -68,7 +59,6 @@ final as (
         values_damaged::bigint as amount,
     from recorders
     where values_damaged > 0
-
 )
 
 select * from final

@@ -1,21 +1,16 @@
 with chosen as (
-
     select run_id from {{ ref('int_chosen_runs') }}
-
 ),
 
 targets as (
-
     select
         subject,
         target,
     from {{ ref('slo_targets') }}
     where slo = 'http_429_pct' and scope = 'run_host'
-
 ),
 
 hours as (
-
     select
         host,
         hour_at,
@@ -25,19 +20,15 @@ hours as (
     from {{ ref('host_hours') }}
     where run_id in (select chosen.run_id from chosen)
     group by host, hour_at
-
 ),
 
 span as (
-
     select epoch(max(hour_at) - min(hour_at)) / 3600 + 1 as span_hours
     from hours
-
 ),
 
 -- the shortest of the lengths that people count in which gives no more cells than can be told apart
 sized as (
-
     select
         coalesce(
             min(lengths.cell_hours) filter (
@@ -47,11 +38,9 @@ sized as (
         )::bigint as cell_hours,
     from span
     cross join (select unnest([1, 3, 6, 24, 168]) as cell_hours) as lengths
-
 ),
 
 ranked as (
-
     select
         host,
         row_number() over (
@@ -60,22 +49,18 @@ ranked as (
         ) as place,
     from hours
     group by host
-
 ),
 
 named as (
-
     select
         hours.*,
         if(ranked.place <= {{ var('report_heat_hosts') }}, hours.host, null) as shown_host,
         if(ranked.place <= {{ var('report_heat_hosts') }}, ranked.place, null) as shown_place,
     from hours
     inner join ranked on hours.host = ranked.host
-
 ),
 
 cells as (
-
     select
         named.shown_host as host,
         coalesce(named.shown_place, {{ var('report_heat_hosts') }} + 1) as place,
@@ -94,11 +79,9 @@ cells as (
     from named
     cross join sized
     group by all
-
 ),
 
 final as (
-
     select
         cells.*,
         coalesce(own.target, usual.target) as http_429_target,
@@ -125,7 +108,6 @@ final as (
     from cells
     left join targets as own on cells.host = own.subject
     left join targets as usual on usual.subject is null
-
 )
 
 select * from final

@@ -1,11 +1,8 @@
 with requests as (
-
     select * from {{ ref('int_requests') }}
-
 ),
 
 final as (
-
     select
         run_id,
         host,
@@ -17,7 +14,6 @@ final as (
         sum(if(is_exception, sample_weight, 0)) as exceptions,
     from requests
     group by run_id, host, date_trunc('hour', occurred_at)
-
 )
 
 select * from final

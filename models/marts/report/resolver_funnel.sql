@@ -1,25 +1,20 @@
 with attempts as (
-
     select
         *,
         coalesce(resolver, 'unknown') as resolver_or_unknown,
     from {{ ref('stg_fallback_attempts') }}
-
 ),
 
 solved as (
-
     select
         run_id,
         artifact_key,
         resolver,
     from {{ ref('int_artifact_ttfp') }}
-
 ),
 
 -- an artifact counts once for a resolver, however often that was tried
 tried as (
-
     select
         run_id,
         artifact_key,
@@ -29,20 +24,16 @@ tried as (
     from attempts
     where artifact_key is not null and outcome is distinct from 'skipped'
     group by run_id, artifact_key, resolver_or_unknown
-
 ),
 
 placed as (
-
     select
         *,
         row_number() over (partition by run_id, artifact_key order by first_ts, resolver) as step,
     from tried
-
 ),
 
 counted as (
-
     select
         placed.run_id,
         placed.resolver,
@@ -54,11 +45,9 @@ counted as (
     left join solved
         on placed.run_id = solved.run_id and placed.artifact_key = solved.artifact_key
     group by placed.run_id, placed.resolver
-
 ),
 
 final as (
-
     select
         run_id,
         row_number() over (partition by run_id order by mean_step, resolver) as place,
@@ -69,7 +58,6 @@ final as (
         attempts,
         {{ percentage('artifacts_found', 'artifacts_tried') }} as found_pct,
     from counted
-
 )
 
 select * from final

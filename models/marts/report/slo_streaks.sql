@@ -1,21 +1,16 @@
 with chosen as (
-
     select run_id from {{ ref('int_chosen_runs') }}
-
 ),
 
 runs as (
-
     select
         run_id,
         last_event_at,
     from {{ ref('int_runs') }}
-
 ),
 
 -- no data is neither a miss nor an end of them
 judged as (
-
     select
         verdicts.slo,
         verdicts.scope,
@@ -30,11 +25,9 @@ judged as (
     inner join runs on verdicts.run_id = runs.run_id
     semi join chosen on verdicts.run_id = chosen.run_id
     where verdicts.status in ('pass', 'fail')
-
 ),
 
 ended as (
-
     select
         slo,
         scope,
@@ -43,11 +36,9 @@ ended as (
         max(place) as latest,
     from judged
     group by slo, scope, subject
-
 ),
 
 final as (
-
     select
         judged.slo,
         judged.scope,
@@ -58,11 +49,8 @@ final as (
     from judged
     inner join ended
         on
-            judged.slo = ended.slo
-            and judged.scope = ended.scope
-            and judged.subject is not distinct from ended.subject
+            {{ same_slo('judged', 'ended') }}
             and judged.place = ended.last_met + 1
-
 )
 
 select * from final

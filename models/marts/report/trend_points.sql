@@ -1,55 +1,40 @@
 -- Each period that a reader looks back at has a point of each SLI, measured or not.
 with targets as (
-
     select * from {{ ref('int_slo_targets') }}
-
 ),
 
 moment as (
-
     select as_of from {{ ref('int_moment') }}
-
 ),
 
 runs as (
-
     select
         run_id,
         last_event_at,
     from {{ ref('int_runs') }}
-
 ),
 
 run_numbers as (
-
     select * from {{ ref('slo_measurements') }}
-
 ),
 
 resolver_slis as (
-
     select
         run_id,
         resolver,
         columns(* exclude (run_id, resolver))::double,
     from {{ ref('resolver_slis') }}
-
 ),
 
 period_numbers as (
-
     select * from {{ ref('int_period_slis') }}
-
 ),
 
 looked_back as (
-
     select {{ asked('trend_periods', 'bigint', var('trend_periods')) }} as periods
-
 ),
 
 latest_runs as (
-
     select
         'run' as grain,
         runs.run_id as period,
@@ -59,23 +44,19 @@ latest_runs as (
     from runs
     cross join moment
     where runs.last_event_at <= moment.as_of
-
 ),
 
 first_and_last as (
-
     select
         grain,
         min(starts_on) as first_on,
         max(starts_on) as last_on,
     from period_numbers
     group by grain
-
 ),
 
 -- days and weeks without a run are gaps; a clock set wrong makes no more of them than are asked for
 calendar as (
-
     select
         first_and_last.grain,
         steps.step + 1 as place,
@@ -88,11 +69,9 @@ calendar as (
     where
         first_and_last.last_on - (steps.step * if(first_and_last.grain = 'week', 7, 1))::integer
         >= first_and_last.first_on
-
 ),
 
 periods as (
-
     select
         latest_runs.grain,
         latest_runs.period,
@@ -110,18 +89,14 @@ periods as (
         starts_on,
         place,
     from calendar
-
 ),
 
 of_resolvers as (
-
     from resolver_slis
     unpivot (amount for measure in (* exclude (run_id, resolver)))
-
 ),
 
 numbers as (
-
     select
         'run' as grain,
         run_id as period,
@@ -151,12 +126,10 @@ numbers as (
         measure,
         amount,
     from period_numbers
-
 ),
 
 -- numbers of the periods that are looked at, each under its period's name
 within as (
-
     select
         periods.grain,
         periods.period,
@@ -172,12 +145,10 @@ within as (
             = coalesce(periods.starts_on::varchar, periods.period)
     where
         list_contains({{ asked('trend_scopes', 'varchar[]', '[numbers.scope]') }}, numbers.scope)
-
 ),
 
 -- SLIs have targets, or a unit in their name; what else there is are counts that they rest on
 series as (
-
     select distinct
         grain,
         scope,
@@ -200,11 +171,9 @@ series as (
         and list_contains(
             {{ asked('trend_scopes', 'varchar[]', '[targets.scope]') }}, targets.scope
         )
-
 ),
 
 judged_by as (
-
     select
         series.*,
         targets.comparator,
@@ -228,11 +197,9 @@ judged_by as (
     {{ most_specific(
         ['series.grain', 'series.scope', 'series.subject', 'series.slo'], 'targets'
     ) }}
-
 ),
 
 expected as (
-
     select
         periods.period,
         periods.period_at,
@@ -240,11 +207,9 @@ expected as (
         judged_by.*,
     from periods
     inner join judged_by on periods.grain = judged_by.grain
-
 ),
 
 measured as (
-
     select
         expected.*,
         numbers.amount as value,
@@ -264,11 +229,9 @@ measured as (
             and expected.scope = samples.scope
             and expected.subject is not distinct from samples.subject
             and expected.sample = samples.measure
-
 ),
 
 final as (
-
     select
         grain,
         period,
@@ -289,7 +252,6 @@ final as (
             else 'fail'
         end as status,
     from measured
-
 )
 
 select * from final

@@ -1,17 +1,12 @@
 with bins as (
-
     select * from {{ ref('ttfp_histogram') }}
-
 ),
 
 chosen as (
-
     select run_id from {{ ref('int_chosen_runs') }}
-
 ),
 
 sided as (
-
     select
         bins.place,
         bins.above_ms,
@@ -22,11 +17,9 @@ sided as (
     semi join chosen on bins.run_id = chosen.run_id
     where {{ diagnosed_run() }} is not null
     group by bins.place, bins.above_ms, bins.up_to_ms, bins.run_id = {{ diagnosed_run() }}
-
 ),
 
 final as (
-
     select
         if(is_this_run, 'this run', 'runs before') as side,
         place,
@@ -36,7 +29,6 @@ final as (
         {{ percentage('artifacts', 'sum(artifacts) over (partition by is_this_run)') }}
             as share_pct,
     from sided
-
 )
 
 select * from final

@@ -1,21 +1,16 @@
 with artifacts as (
-
     select
         run_id,
         ttfp_wall_ms,
     from {{ ref('int_artifact_ttfp') }}
-
 ),
 
 -- in steps of 1, 2 and 5, in which people and targets count
 edges as (
-
     select unnest({{ var('report_ttfp_edges_ms') }})::double as edge_ms
-
 ),
 
 bins as (
-
     select
         lag(edge_ms) over (order by edge_ms) as above_ms,
         edge_ms as up_to_ms,
@@ -27,19 +22,15 @@ bins as (
         'infinity'::double as up_to_ms,
         count(*) + 1 as place,
     from edges
-
 ),
 
 timed as (
-
     select distinct run_id
     from artifacts
     where ttfp_wall_ms is not null
-
 ),
 
 final as (
-
     select
         timed.run_id,
         bins.place,
@@ -54,7 +45,6 @@ final as (
             and (bins.above_ms is null or bins.above_ms < artifacts.ttfp_wall_ms)
             and bins.up_to_ms >= artifacts.ttfp_wall_ms
     group by timed.run_id, bins.place, bins.above_ms, bins.up_to_ms
-
 )
 
 select * from final

@@ -1,11 +1,8 @@
 with runs as (
-
     select * from {{ ref('int_runs') }}
-
 ),
 
 final as (
-
     select
         run_id,
         started_at,
@@ -21,7 +18,6 @@ final as (
         downloads,
         source_path,
     from runs
-
 )
 
 select * from final

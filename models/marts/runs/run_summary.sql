@@ -1,17 +1,12 @@
 with runs as (
-
     select * from {{ ref('int_runs') }}
-
 ),
 
 slis as (
-
     select * from {{ ref('run_slis') }}
-
 ),
 
 final as (
-
     select
         runs.run_id,
         runs.started_at,
@@ -29,7 +24,6 @@ final as (
         slis.corruption_count,
     from runs
     left join slis on runs.run_id = slis.run_id
-
 )
 
 select * from final

@@ -1,26 +1,19 @@
 with artifacts as (
-
     select * from {{ ref('int_artifact_slis') }}
     where grain = 'day'
-
 ),
 
 ttfp as (
-
     select * from {{ ref('int_ttfp_slis') }}
     where grain = 'day'
-
 ),
 
 requests as (
-
     select * from {{ ref('int_request_slis') }}
     where grain = 'day'
-
 ),
 
 days as (
-
     select
         run_id,
         starts_at
@@ -35,11 +28,9 @@ days as (
         run_id,
         starts_at
     from requests
-
 ),
 
 final as (
-
     select
         days.run_id,
         days.starts_at::date as day,
@@ -56,7 +47,6 @@ final as (
         on days.run_id = ttfp.run_id and days.starts_at is not distinct from ttfp.starts_at
     left join requests
         on days.run_id = requests.run_id and days.starts_at is not distinct from requests.starts_at
-
 )
 
 select * from final

@@ -1,23 +1,18 @@
 with requests as (
-
     select * from {{ ref('int_request_slis') }}
     where
         grain = 'run'
         and scope = 'run_host'
-
 ),
 
 breakers as (
-
     select * from {{ ref('int_breaker_slis') }}
     where
         grain = 'run'
         and scope = 'run_host'
-
 ),
 
 final as (
-
     select
         coalesce(requests.run_id, breakers.run_id) as run_id,
         coalesce(requests.subject, breakers.subject) as host,
@@ -25,7 +20,6 @@ final as (
     from requests
     full join breakers
         on requests.run_id = breakers.run_id and requests.subject = breakers.subject
-
 )
 
 select * from final

@@ -1,11 +1,8 @@
 with verdicts as (
-
     select * from {{ ref('slo_verdicts') }}
-
 ),
 
 counted as (
-
     select
         run_id,
         count(*) filter (status = 'fail' and scope <> 'run_host') as slos_failed,
@@ -15,11 +12,9 @@ counted as (
         count(*) filter (status = 'no_data' and scope = 'run_host') as host_slos_without_data,
     from verdicts
     group by run_id
-
 ),
 
 final as (
-
     select
         run_id,
         case
@@ -36,7 +31,6 @@ final as (
         host_slos_failed,
         host_slos_without_data,
     from counted
-
 )
 
 select * from final

@@ -1,50 +1,39 @@
 with runs as (
-
     select run_id from {{ ref('int_runs') }}
-
 ),
 
 targets as (
-
     select * from {{ ref('int_slo_targets') }}
-
 ),
 
 roles as (
-
     select
         run_id,
         'run_role' as scope,
         role as subject
     from {{ ref('role_slis') }}
-
 ),
 
 hosts as (
-
     select
         run_id,
         'run_host' as scope,
         host as subject
     from {{ ref('host_slis') }}
-
 ),
 
 defaults as (
-
     select
         slo,
         scope
     from targets
     where subject is null
-
 ),
 
 -- what a target could be held against: the subjects a run met, and the roles a target names
 -- (an expected role that never came is "no data"; a host that was never asked is so only where
 -- nothing but named hosts has a target)
 candidates as (
-
     select
         runs.run_id,
         targets.slo,
@@ -104,11 +93,9 @@ candidates as (
     where
         targets.scope = 'run_host'
         and runs.run_id not in (select run_id from hosts)
-
 ),
 
 final as (
-
     select
         candidates.run_id,
         candidates.slo,
@@ -131,7 +118,6 @@ final as (
     {{ most_specific(
         ['candidates.run_id', 'candidates.slo', 'candidates.scope', 'candidates.subject'], 'targets'
     ) }}
-
 )
 
 select * from final

@@ -1,5 +1,4 @@
 with final as (
-
     select
         run_id,
         scope,
@@ -8,7 +7,6 @@ with final as (
         amount,
     from {{ ref('int_sli_amounts') }}
     where grain = 'run'
-
 )
 
 select * from final

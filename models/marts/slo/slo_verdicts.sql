@@ -1,21 +1,16 @@
 {{ config(materialized='incremental') }}
 
 with expected as (
-
     select * from {{ ref('slo_index') }}
     {{ where_touched() }}
-
 ),
 
 measurements as (
-
     select * from {{ ref('slo_measurements') }}
     {{ where_touched() }}
-
 ),
 
 measured as (
-
     select
         expected.*,
         slis.amount as value,
@@ -33,11 +28,9 @@ measured as (
             and expected.scope = samples.scope
             and expected.subject is not distinct from samples.subject
             and expected.sample = samples.measure
-
 ),
 
 judged as (
-
     select
         run_id,
         slo,
@@ -57,11 +50,9 @@ judged as (
         -- a part of the target, so that ms and % compare; a target of 0 counts as 1
         distance / coalesce(nullif(abs(target), 0), 1) as relative_distance,
     from measured
-
 ),
 
 final as (
-
     select
         *,
         case
@@ -72,7 +63,6 @@ final as (
                 )
         end as place,
     from judged
-
 )
 
 select * from final

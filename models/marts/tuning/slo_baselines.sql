@@ -1,17 +1,12 @@
 with targets as (
-
     select * from {{ ref('slo_targets') }}
-
 ),
 
 observations as (
-
     select * from {{ ref('slo_observations') }}
-
 ),
 
 final as (
-
     select
         targets.slo,
         targets.scope,
@@ -37,10 +32,7 @@ final as (
         max(observations.value) as highest,
     from targets
     left join observations
-        on
-            targets.slo = observations.slo
-            and targets.scope = observations.scope
-            and targets.subject is not distinct from observations.target_subject
+        on {{ same_slo('targets', 'observations', subject='target_subject') }}
     group by
         targets.slo,
         targets.scope,
@@ -48,7 +40,6 @@ final as (
         targets.comparator,
         targets.target,
         targets.unit
-
 )
 
 select * from final

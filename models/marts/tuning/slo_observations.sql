@@ -1,23 +1,16 @@
 with chosen as (
-
     select * from {{ ref('int_chosen_runs') }}
-
 ),
 
 verdicts as (
-
     select * from {{ ref('slo_verdicts') }}
-
 ),
 
 targets as (
-
     select * from {{ ref('slo_targets') }}
-
 ),
 
 final as (
-
     select
         verdicts.run_id,
         verdicts.slo,
@@ -36,7 +29,6 @@ final as (
             verdicts.slo = targets.slo
             and verdicts.scope = targets.scope
             and verdicts.subject = targets.subject
-
 )
 
 select * from final

@@ -1,24 +1,17 @@
 with baselines as (
-
     select * from {{ ref('slo_baselines') }}
-
 ),
 
 observations as (
-
     select * from {{ ref('slo_observations') }}
     where status <> 'no_data'
-
 ),
 
 pins as (
-
     select * from {{ ref('pinned_slos') }}
-
 ),
 
 asked_for as (
-
     select
         slo,
         scope,
@@ -30,12 +23,10 @@ asked_for as (
         observations,
         {{ asked('tune_share_pct', 'double', var('tune_share_pct')) }} as share_pct,
     from baselines
-
 ),
 
 -- a run meets a target when each of its hosts does: its worst value is what counts of it
 worst_of_runs as (
-
     select
         slo,
         scope,
@@ -45,11 +36,9 @@ worst_of_runs as (
         if(comparator = '>=', min(value), max(value)) as value,
     from observations
     group by slo, scope, target_subject, comparator, run_id
-
 ),
 
 middles as (
-
     select
         slo,
         scope,
@@ -58,11 +47,9 @@ middles as (
     from worst_of_runs
     where isfinite(value)
     group by slo, scope, target_subject
-
 ),
 
 deviations as (
-
     select
         worst_of_runs.*,
         if(comparator = '>=', middle - value, value - middle) as worse_by,
@@ -72,14 +59,12 @@ deviations as (
             worst_of_runs.slo = middles.slo
             and worst_of_runs.scope = middles.scope
             and worst_of_runs.target_subject is not distinct from middles.target_subject
-
 ),
 
 -- the standard deviation as the middle half of the runs has it, which a bad week does not move; by
 -- the mean where most runs have one value (B. Iglewicz, D. Hoaglin 1993, "How to Detect and Handle
 -- Outliers", section 3.3)
 spreads as (
-
     select
         slo,
         scope,
@@ -91,11 +76,9 @@ spreads as (
     from deviations
     where isfinite(value)
     group by slo, scope, target_subject
-
 ),
 
 sorted_out as (
-
     select
         deviations.*,
         coalesce(
@@ -111,11 +94,9 @@ sorted_out as (
             deviations.slo = spreads.slo
             and deviations.scope = spreads.scope
             and deviations.target_subject is not distinct from spreads.target_subject
-
 ),
 
 left_out as (
-
     select
         slo,
         scope,
@@ -124,12 +105,10 @@ left_out as (
     from sorted_out
     where is_left_out
     group by slo, scope, target_subject
-
 ),
 
 -- the best run first: of those that count, and for comparison of all
 ranked as (
-
     select
         slo,
         scope,
@@ -154,13 +133,11 @@ ranked as (
             order by if(comparator = '>=', -value, value)
         ) as rank_of_value,
     from sorted_out
-
 ),
 
 -- nearest rank: the smallest number of runs that is at least the share. In decimals, as
 -- 0.1 + 0.2 is not 0.3 and a rank too low would meet less than was asked for.
 counted as (
-
     select
         asked_for.*,
         variants.is_of_all,
@@ -170,15 +147,10 @@ counted as (
     from asked_for
     cross join (select unnest([true, false]) as is_of_all) as variants
     left join left_out
-        on
-            asked_for.slo = left_out.slo
-            and asked_for.scope = left_out.scope
-            and asked_for.subject is not distinct from left_out.target_subject
-
+        on {{ same_slo('asked_for', 'left_out', subject='target_subject') }}
 ),
 
 reached as (
-
     select
         counted.*,
         ranked.value as reached_value,
@@ -188,28 +160,22 @@ reached as (
     from counted
     left join ranked
         on
-            counted.slo = ranked.slo
-            and counted.scope = ranked.scope
-            and counted.subject is not distinct from ranked.target_subject
+            {{ same_slo('counted', 'ranked', subject='target_subject') }}
             and counted.is_of_all = ranked.is_of_all
             and counted.met_by_at_least = ranked.rank_of_value
             and isfinite(ranked.value)
-
 ),
 
 nearest as (
-
     select
         *,
         if(reached_value = 0, 0, round(reached_value, decimals)) as nearest_value,
         power(10.0, -decimals) as one_step,
     from reached
-
 ),
 
 -- a step to the safe side, where rounding has moved the target out of the share's reach
 rounded as (
-
     select
         *,
         case
@@ -220,12 +186,10 @@ rounded as (
             else nearest_value
         end as rounded_value,
     from nearest
-
 ),
 
 -- where the runs left out make no difference, there is nothing to tell of them
 told as (
-
     select
         rounded.*,
         if(
@@ -236,16 +200,12 @@ told as (
     from rounded
     inner join rounded as of_all
         on
-            rounded.slo = of_all.slo
-            and rounded.scope = of_all.scope
-            and rounded.subject is not distinct from of_all.subject
+            {{ same_slo('rounded', 'of_all') }}
             and of_all.is_of_all
     where not rounded.is_of_all
-
 ),
 
 decided as (
-
     select
         told.*,
         case
@@ -274,11 +234,9 @@ decided as (
         end as proposed_target,
     from told
     left join pins on told.slo = pins.slo
-
 ),
 
 judged_anew as (
-
     select
         decided.slo,
         decided.scope,
@@ -302,16 +260,11 @@ judged_anew as (
         ) as runs_failing_then,
     from decided
     left join observations
-        on
-            decided.slo = observations.slo
-            and decided.scope = observations.scope
-            and decided.subject is not distinct from observations.target_subject
+        on {{ same_slo('decided', 'observations', subject='target_subject') }}
     group by decided.slo, decided.scope, decided.subject
-
 ),
 
 final as (
-
     select
         decided.slo,
         decided.scope,
@@ -351,11 +304,7 @@ final as (
         if(decided.proposed_target is not null, judged_anew.failing_then, null) as failing_then,
     from decided
     inner join judged_anew
-        on
-            decided.slo = judged_anew.slo
-            and decided.scope = judged_anew.scope
-            and decided.subject is not distinct from judged_anew.subject
-
+        on {{ same_slo('decided', 'judged_anew') }}
 )
 
 select * from final

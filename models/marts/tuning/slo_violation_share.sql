@@ -1,19 +1,14 @@
 with targets as (
-
     select * from {{ ref('slo_targets') }}
-
 ),
 
 observations as (
-
     select * from {{ ref('slo_observations') }}
     where status <> 'no_data'
-
 ),
 
 -- a run misses a target if any role or host that the target is for does
 judged as (
-
     select
         run_id,
         slo,
@@ -23,11 +18,9 @@ judged as (
         bool_or(status = 'fail') as has_failed,
     from observations
     group by run_id, slo, scope, target_subject
-
 ),
 
 final as (
-
     select
         targets.slo,
         targets.scope,
@@ -40,12 +33,8 @@ final as (
         {{ percentage('failing_s', 'judged_s') }} as violation_pct,
     from targets
     left join judged
-        on
-            targets.slo = judged.slo
-            and targets.scope = judged.scope
-            and targets.subject is not distinct from judged.target_subject
+        on {{ same_slo('targets', 'judged', subject='target_subject') }}
     group by targets.slo, targets.scope, targets.subject
-
 )
 
 select * from final
