@@ -173,10 +173,11 @@ def _build(
     dbt_plugin.current = dbt_plugin.Invocation(say=say, report=outcome.report)
     arguments = ["build", "--exclude-resource-type", "unit_test", "--no-write-json"]
     if not (changed.models or changed.seeds):
-        # views and seeds are as they were: making them again would only add snapshots, and what
-        # is promised of seeds held when they were published
-        arguments += ["--select", "config.materialized:incremental", "resource_type:test"]
-        arguments += ["--exclude", "path:seeds"]
+        # views and seeds are as they were: making them again would only add snapshots. What is stored
+        # is audited, and the views that verdicts are told by; the rest when `dbt build` or `dbt test`
+        # is asked for.
+        audited = [f"resource_type:test,path:models/marts/{part}" for part in ("runs", "sli", "slo")]
+        arguments += ["--select", "config.materialized:incremental", *audited]
     result = _dbt(arguments, project, progress, verbose)
     outcome.published = bool(dbt_plugin.current.published)
     if dbt_plugin.current.failure is not None:
