@@ -6,7 +6,6 @@ with
 {%- set seconds = unix_seconds('ts', 'ts_text') if table in timed else none %}
 
 {{ table }} as (
-
     select
         '{{ table }}' as table_name,
         id as recorded_id,

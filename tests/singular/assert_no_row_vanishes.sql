@@ -1,75 +1,57 @@
 -- Guards the promise that for every table rows in the source = rows loaded + rows rejected: a row
--- that staging drops without a reason, or counts twice. Looks at the runs of this build and at the
--- rows without a run. Returns the table and which of its rows, with their counts.
+-- that staging drops without a reason, or counts twice. Returns the table and the run, NULL for rows
+-- without one, with their counts.
 {%- set tables = [
     'http_events', 'rate_events', 'breaker_transitions', 'fallback_attempts', 'downloads',
     'run_summary', 'recorder_status',
 ] %}
+{%- set parts = [] %}
+{%- for table in tables %}
+    {%- do parts.append((table, source('raw', table), 'raw')) %}
+    {%- do parts.append((table, ref('stg_' ~ table), 'staged')) %}
+{%- endfor %}
+{%- set audited_rows = audited() %}
 
-with touched_runs as (
-
-    select run_id from {{ source('session', 'touched_runs') }}
-
-),
-
-rejected as (
-
-    select
-        table_name,
-        run_id,
-    from {{ ref('rejected_rows') }}
-
+with rejected as (
+    select * from {{ ref('rejected_rows') }}
 ),
 
 uncounted as (
+    select * from {{ ref('stg_uncounted_rows') }}
+),
 
+seen as (
+    {%- for table, relation, stage in parts %}
+    select
+        '{{ table }}' as table_name,
+        run_id,
+        '{{ stage }}' as stage,
+    from {{ relation }}
+    where {{ audited_rows }}
+    union all
+    {%- endfor %}
     select
         table_name,
         run_id,
-    from {{ ref('stg_uncounted_rows') }}
-
-),
-
-{% for table in tables %}
-raw_{{ table }} as (
-
-    select run_id from {{ source('raw', table) }}
-
-),
-
-staged_{{ table }} as (
-
-    select run_id from {{ ref('stg_' ~ table) }}
-
-),
-
-{% endfor %}
-counted as (
-    {% for table in tables %}
-    {%- for rows in ['run_id in (select run_id from touched_runs)', 'run_id is null'] %}
+        'rejected' as stage,
+    from rejected
+    where {{ audited_rows }}
+    union all
     select
-        '{{ table }}' as table_name,
-        '{{ rows }}' as which_rows,
-        (select count(*) from raw_{{ table }} where {{ rows }}) as raw_rows,
-        (select count(*) from staged_{{ table }} where {{ rows }}) as staged_rows,
-        (
-            select count(*) from rejected
-            where table_name = '{{ table }}' and {{ rows }}
-        ) as rejected_rows,
-        (
-            select count(*) from uncounted
-            where table_name = '{{ table }}' and {{ rows }}
-        ) as uncounted_rows,
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {% endfor %}
+        table_name,
+        run_id,
+        'uncounted' as stage,
+    from uncounted
+    where {{ audited_rows }}
 )
 
-select *
-from counted
-where raw_rows <> staged_rows + rejected_rows + uncounted_rows
+select
+    table_name,
+    run_id,
+    count(*) filter (stage = 'raw') as raw_rows,
+    count(*) filter (stage = 'staged') as staged_rows,
+    count(*) filter (stage = 'rejected') as rejected_rows,
+    count(*) filter (stage = 'uncounted') as uncounted_rows,
+from seen
+group by table_name, run_id
+having raw_rows <> staged_rows + rejected_rows + uncounted_rows

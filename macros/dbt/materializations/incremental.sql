@@ -2,7 +2,8 @@
   Purpose: store a model run by run: the rows of all touched runs are replaced, also of those that have
     none any more, which delete+insert would keep. Runs are built in parts of at most so many raw rows
     (exporter/touched.py), one after another and committed together, so that memory is bounded
-    whatever the history. Rows that name no run belong to no touched run and are replaced each time.
+    whatever the history. Rows that name no run are replaced each time, with the first part; a model
+    that has such rows says `where run_id is null or {{ touched() }}`.
   Arguments: none; the model's config and compiled SQL are in scope. Where the SQL has where_touched(),
     it reads a part of the runs; without it, all that is there, at once.
   Returns: dbt's list of what was made.
@@ -19,7 +20,8 @@
         {{ drop_relation_if_exists(old) }}
     {%- endif -%}
     {%- for runs in parts -%}
-        {%- set select = sql | replace(touched(), touched(runs)) -%}
+        {%- set of_part = sql if loop.first else sql | replace('run_id is null or ' ~ touched(), touched()) -%}
+        {%- set select = of_part | replace(touched(), touched(runs)) -%}
         {%- if loop.first and is_new -%}
             {%- call statement('main') -%}
                 {{ create_table_as(false, target, select) }}

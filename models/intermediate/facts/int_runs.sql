@@ -12,7 +12,6 @@ with
 
 {% for table, model in counted.items() -%}
 {{ table }} as (
-
     select
         run_id,
         '{{ table }}' as table_name,

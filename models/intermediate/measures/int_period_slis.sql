@@ -12,7 +12,6 @@ moment as (
 
 {% for fact, declared in var('sli_facts').items() if declared.model %}
 {{ fact }} as (
-
     select
         grains.grain,
         {{ period_start('grains.grain', 'facts.day') }} as starts_on,
@@ -29,7 +28,6 @@ moment as (
 ),
 
 of_{{ fact }} as (
-
     select
         grain,
         starts_on,

@@ -11,7 +11,6 @@ with
 {%- set fact = slis[0].meta.fact %}
 {%- set declared = var('sli_facts')[fact] %}
 {{ column }} as (
-
     select
         run_id,
         {{ sli_scope(fact) }},

@@ -10,7 +10,6 @@ with
 {% for fact, ratios in told.items() if var('sli_facts')[fact].alike_within %}
 {%- set declared = var('sli_facts')[fact] %}
 {{ fact }} as (
-
     select
         *,
         date_trunc('{{ declared.alike_within }}', {{ declared.at }}) as stretch_at,
@@ -19,7 +18,6 @@ with
 ),
 
 {{ fact }}_counted as (
-
     select
         run_id,
         {{ sli_scope(fact) }},
@@ -31,7 +29,6 @@ with
 {% endfor %}
 {% for fact, ratios in told.items() if not var('sli_facts')[fact].alike_within %}
 {{ fact }}_counted as (
-
     select
         run_id,
         scope,

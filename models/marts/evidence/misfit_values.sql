@@ -15,7 +15,6 @@ with
 {%- for table in optional_times %}
 
 {{ table }} as (
-
     select * from {{ source('raw', table) }}
     {{ where_touched() }}
 ),

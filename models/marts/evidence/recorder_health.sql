@@ -1,8 +1,5 @@
-{{ config(materialized='incremental') }}
-
 with writers as (
     select * from {{ ref('stg_recorder_status') }}
-    {{ where_touched() }}
 ),
 
 final as (

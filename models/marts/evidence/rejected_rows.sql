@@ -2,14 +2,8 @@
 
 with rejected as (
     select * from {{ ref('stg_rejected_rows') }}
-    {{ where_touched() }}
-
     {% if is_built_by_runs() == 'true' %}
-    -- rows without a run belong to no touched run
-    union all
-
-    select * from {{ ref('stg_rejected_rows') }}
-    where run_id is null
+    where run_id is null or {{ touched() }}
     {% endif %}
 ),
 
