@@ -12,7 +12,7 @@ import duckdb
 from exporter import archived
 from exporter.archived import ArchiveDamaged, ArchivedRun
 from exporter.errors import from_shown
-from exporter.raw_schema import APPEND_ONLY, CAPABILITIES, TABLES
+from exporter.raw_schema import APPEND_ONLY, CAPABILITIES, TABLES, UPSERTED
 from exporter.raw_sql import (
     ENGINE_ERRORS,
     TableShape,
@@ -165,14 +165,46 @@ class Marks:
             self._gone = [
                 f for f, path in self._paths.items() if not os.path.exists(from_shown(path))
             ]
+            self._upserted = self._read_upserted() if self._gone else {}
         for file_id in self._gone:
-            tables = [t for t in source.tables if (file_id, t) in self._marks]
-            is_like = tables and self._families[file_id] == source.family
-            if is_like and all(self._continues(source, t, file_id) for t in tables):
+            if self._families[file_id] == source.family and self._goes_on(source, file_id):
                 self._paths[file_id] = source.path
                 self._gone.remove(file_id)
                 return replace(source, file_id=file_id)
         return source
+
+    def _read_upserted(self) -> dict[str, dict[str, set[str]]]:
+        """Return the runs of each file's tables whose rows are written anew, under another id."""
+        found: dict[str, dict[str, set[str]]] = {}
+        for table in UPSERTED:
+            for file_id, runs in self._cursor.execute(
+                f"select file_id, list(distinct run_id) from lake.raw.{table} "
+                "where not starts_with(file_id, ?) group by file_id",
+                [archived.FILE_ID_PREFIX],
+            ).fetchall():
+                found.setdefault(file_id, {})[table] = set(runs)
+        return found
+
+    def _goes_on(self, source: Source, file_id: str) -> bool:
+        """Tell whether a file has all that was loaded from another, which had something."""
+        marked = [t for t in source.tables if (file_id, t) in self._marks]
+        upserted = self._upserted.get(file_id, {})
+        if source.archived is None:
+            marked = [table for table in marked if table not in UPSERTED]
+        else:  # which never changes
+            upserted = {}
+        return (
+            bool(marked or upserted)
+            and all(self._continues(source, table, file_id) for table in marked)
+            and all(runs <= self._runs(source, table) for table, runs in upserted.items())
+        )
+
+    def _runs(self, source: Source, table: str) -> set[str]:
+        if table not in source.tables:
+            return set()
+        rows = careful_sql(table, source.tables[table], source.alias)
+        found = self._cursor.execute(f"select distinct run_id from ({rows})").fetchall()
+        return {run for (run,) in found}
 
     def _is_same(self, source: Source, file_id: str) -> bool:
         before, now = self._capabilities[file_id], source.capabilities()

@@ -173,11 +173,10 @@ def _build(
     dbt_plugin.current = dbt_plugin.Invocation(say=say, report=outcome.report)
     arguments = ["build", "--exclude-resource-type", "unit_test", "--no-write-json"]
     if not (changed.models or changed.seeds):
-        # views and seeds are as they were: making them again would only add snapshots. What is stored
-        # is audited, and the views that verdicts are told by; the rest when `dbt build` or `dbt test`
-        # is asked for.
-        audited = [f"resource_type:test,path:models/marts/{part}" for part in ("runs", "sli", "slo")]
-        arguments += ["--select", "config.materialized:incremental", *audited]
+        # Views and seeds are as they were: making them again would only add snapshots. Audited is what
+        # is stored, and the views that verdicts are read from; the rest by dbt build and dbt test.
+        marts = [f"resource_type:test,path:models/marts/{part}" for part in ("runs", "sli", "slo")]
+        arguments += ["--select", "config.materialized:incremental", *marts]
         arguments += ["--exclude", "assert_seeds_name_what_exists"]
     result = _dbt(arguments, project, progress, verbose)
     outcome.published = bool(dbt_plugin.current.published)

@@ -46,14 +46,18 @@ recorded as (
         rows_of_table.load_id,
     from {{ source('raw', table) }} as rows_of_table
     left join source_files on rows_of_table.file_id = source_files.file_id
-    {{ where_touched('(' ~ row_defect(seconds if table in timed else none) ~ ') is null') }}
-    {%- if table != 'run_summary' %}
+    where
+        {%- if is_built_by_runs() == 'true' %}
+        {{ touched() }} and
+        {%- endif %}
+        ({{ row_defect(seconds if table in timed else none) }}) is null
+        {%- if table != 'run_summary' %}
         and rows_of_table.run_id in (
             select of_crawlers.run_id
             from {{ source('raw', table) }} as of_crawlers
             inner join crawler_files on of_crawlers.file_id = crawler_files.file_id
         )
-    {%- endif %}
+        {%- endif %}
     {%- if not loop.last %}
     union all
     {% endif %}

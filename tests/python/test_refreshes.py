@@ -96,7 +96,7 @@ def assert_as_built_anew(lake: RefreshedLake, compiled: Path, paths: list[Path])
         each.ask(asked)
     lake.read_all()
     anew.build()
-    # which are of loads, and of the files that rows were first seen in: of a copy that goes on alone
+    # these go by the load, and by the file that a row was first seen in, of a file and its copy
     by_load = ("rejection_verdicts", "file_times")
     models = [m for m in anew.models.models if m not in by_load]
     assert_same({m: differences(anew.rows(m), lake.rows(m)) for m in models})
@@ -153,6 +153,30 @@ def test_rows_that_a_run_has_no_more_are_deleted(
     assert lake.rows("half_done_artifacts") == []
     assert len(lake.rows("rejected_rows")) == 2
     assert_as_built_anew(lake, compiled, [db])
+
+
+@pytest.mark.parametrize("events", [0, 3])
+def test_a_file_that_moved_and_went_on_is_one_file(
+    tmp_path: Path, compiled: Path, refreshed: Path, events: int
+) -> None:
+    db, moved = tmp_path / "t.sqlite3", tmp_path / "moved.sqlite3"
+    script(db, """
+        create table http_events (id integer primary key, run_id, ts);
+        create table run_summary (run_id text primary key, started_at, finished_at);
+        insert into run_summary values ('r', 1764000000, null);
+    """)  # fmt: skip
+    event = "insert into http_events (run_id, ts) values ('r', ?)"
+    for number in range(events):
+        script(db, event, 1_764_000_000 + number)
+    lake = RefreshedLake(compiled, refreshed)
+    lake.refresh([db])
+    db.rename(moved)
+    script(moved, "insert or replace into run_summary values ('r', 1764000000, ?)", 1_764_000_060)
+    script(moved, event, 1_764_000_030)
+    lake.refresh([moved])
+    found = lake.connection.execute("select finished_at from lake.raw.run_summary").fetchall()
+    assert found == [(1_764_000_060,)]
+    assert_as_built_anew(lake, compiled, [moved])
 
 
 @dataclass

@@ -525,17 +525,17 @@ def test_metrics_as_a_textfile(tool: Tool, tmp_path: Path) -> None:
     assert done.returncode == 1 and "skipped" in done.stderr and "yield_pct" in done.stdout
 
 
-def test_a_metric_is_added_in_sql_alone(tool: Tool, tmp_path: Path) -> None:
+def test_a_metric_is_added_by_a_declaration_alone(tool: Tool, tmp_path: Path) -> None:
     project = tmp_path / "project"
     for name in ("models", "macros", "seeds", "tests"):
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("python"))
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(ROOT / name, project / name)
-    model = project / "models" / "marts" / "metrics" / "metric_samples.sql"
-    mark = "unnest(["
-    text = model.read_text()
-    added = "{{ metric('docstokg_run_retries', 'gauge', 'network_requests * 2', 'Ours.') }},"
-    model.write_text(text.replace(mark, f"{mark}\n            {added}", 1))
+    declarations = project / "dbt_project.yml"
+    mark = "  metrics:\n    runs:\n"
+    added = "{name: docstokg_run_retries, value: network_requests * 2, help: Ours.}"
+    text = declarations.read_text()
+    declarations.write_text(text.replace(mark, f"{mark}      - {added}\n", 1))
     db = tmp_path / "t.sqlite3"
     record(db, "run")
     done = tool("metrics", "--db", db, "--project-dir", project)
