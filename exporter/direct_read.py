@@ -74,15 +74,14 @@ def reading(
             if len(holders) == 1:  # the usual case: no need to keep it row by row
                 given["file_id"] = literal(*holders)
             names = _make_relation(connection, table, {*wanted.get(table, ()), "file_id"}, given)
-            if is_whole:
-                for source in holders.values():
-                    ids = [f.run_id for f, group in zip(runs, of_table, strict=True)
-                           if source in group]  # fmt: skip
+            for source in holders.values():
+                of_source = [f for f, group in zip(runs, of_table, strict=True) if source in group]
+                if is_whole or _are_large_part(connection, of_source, source, table):
+                    ids = [found.run_id for found in of_source]
                     selects = partial(_selects_of_many, source, ids, table, columns=names)
                     futures.append((table, readers.submit(source, table, selects, names)))
-                continue
-            for found, group in zip(runs, of_table, strict=True):
-                for source in group:
+                    continue
+                for found in of_source:
                     for part in _parts(connection, found, source, table):
                         selects = partial(
                             _selects, source, found.run_id, table, part, columns=names
@@ -202,6 +201,18 @@ def _parts(
     middle = (extent.low + extent.high) // 2
     yield Extent(extent.low, middle, extent.rows // 2, extent.table_rows)
     yield Extent(middle + 1, extent.high, extent.rows // 2, extent.table_rows)
+
+
+def _are_large_part(
+    connection: duckdb.DuckDBPyConnection, runs: Sequence[Found], source: Source, table: str
+) -> bool:
+    """Tell whether several runs are so much of a table that one scan reads them faster."""
+    if len(runs) < 2 or not typed_reader_fits(table, source.tables[table]):
+        return False
+    extents = [extent_of(connection, found, source, table) for found in runs]
+    known = [extent for extent in extents if extent is not None]
+    rows = sum(extent.rows for extent in known)
+    return len(known) == len(runs) and rows * _SHARE >= known[0].table_rows
 
 
 def _is_large_part(extent: Extent) -> bool:

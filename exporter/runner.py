@@ -173,8 +173,8 @@ def _build(
     dbt_plugin.current = dbt_plugin.Invocation(say=say, report=outcome.report)
     arguments = ["build", "--exclude-resource-type", "unit_test", "--no-write-json"]
     if not (changed.models or changed.seeds):
-        # Views and seeds are as they were: making them again would only add snapshots. Audited is what
-        # is stored, and the views that verdicts are read from; the rest by dbt build and dbt test.
+        # Views and seeds are as they were: making them again would only add snapshots. Audited is
+        # what is stored, and the views that verdicts are read from; dbt build and dbt test do all.
         marts = [f"resource_type:test,path:models/marts/{part}" for part in ("runs", "sli", "slo")]
         arguments += ["--select", "config.materialized:incremental", *marts]
         arguments += ["--exclude", "assert_seeds_name_what_exists"]
