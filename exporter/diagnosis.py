@@ -33,6 +33,13 @@ _PARTS: Final = {
     "evidence": "diagnosis_evidence",
     "remedies": "diagnosis_remedies",
 }
+#: The views that others of the answer are made of, each before those that read it.
+_STEPS: Final = (
+    "diagnosis_measured",
+    "diagnosis_symptoms",
+    "diagnosis_contributions",
+    "diagnosis_causes",
+)
 _KEY: Final = ("slo", "scope", "subject")
 PREVIOUS: Final = "previous"
 LAST_WEEK: Final = "last-week"
@@ -163,6 +170,7 @@ def diagnose(
         if not rows(connection, "select 1 from lake.marts.run_inventory where run_id = ?", name):
             raise TelemetryError(f"run {name!r} is unknown to {source}: list runs with runs")
     baselines = ask_diagnosis(connection, run_id, against)
+    direct.hold(connection, "diagnosis", _STEPS)
     symptoms = rows(
         connection,
         "select * from lake.diagnosis.diagnosis_symptoms "

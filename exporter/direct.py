@@ -269,3 +269,23 @@ def _runs_by_models(
             if not typed:
                 raise
     return {run_id: float("-inf") if ts is None else ts for run_id, ts in rows}
+
+
+def hold(connection: duckdb.DuckDBPyConnection, schema: str, views: Sequence[str]) -> None:
+    """Work out views once, where the models are in memory: what reads them finds tables.
+
+    Args:
+        connection: has the models; where they are in a warehouse, nothing is done.
+        schema: the views' schema.
+        views: their names, each before those that read it.
+    """
+    if connection.execute(
+        "select 1 from duckdb_databases() where database_name = 'lake' and path is not null"
+    ).fetchall():
+        return
+    for view in views:
+        name = f'lake.{schema}."{view}"'
+        connection.execute(f"create temp table held as select * from {name}")
+        connection.execute(f"drop view {name}")
+        connection.execute(f"create table {name} as select * from held")
+        connection.execute("drop table held")
