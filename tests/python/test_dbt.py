@@ -47,6 +47,7 @@ def dbt(tmp_path: Path, *arguments: str, **extra: str) -> subprocess.CompletedPr
 def test_build_docs_and_ls(tmp_path: Path) -> None:
     built = assert_it_loads_and_publishes(tmp_path, "build")
     assert "unit tests" in built.stdout
+    assert "PASS freshness of meta.loads" in dbt(tmp_path, "source", "freshness").stdout
     assert dbt(tmp_path, "docs", "generate").returncode == 0
     listed = dbt(tmp_path, "ls", "--resource-type", "model")
     assert "docstokg_telemetry.marts.sli.run_slis" in listed.stdout
