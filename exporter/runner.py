@@ -251,6 +251,22 @@ def _name_of(manifest: dict[str, Any], unique_id: str) -> str:
     return str(manifest["nodes"][unique_id]["alias"])
 
 
+def _parents(manifest: dict[str, Any], node: dict[str, Any]) -> list[str]:
+    """Return the names of what a node selects from; what is a CTE of it counts as part of it."""
+    parents: dict[str, None] = {}
+    for unique_id in node["depends_on"]["nodes"]:
+        if _is_cte(parent := manifest["nodes"].get(unique_id, {})):
+            parents |= dict.fromkeys(_parents(manifest, parent))
+        else:
+            parents[_name_of(manifest, unique_id)] = None
+    return list(parents)
+
+
+def _is_cte(node: dict[str, Any]) -> bool:
+    """Tell whether a node is no relation, but a CTE of those that select from it."""
+    return bool(node) and node["config"]["materialized"] == "ephemeral"
+
+
 def compile_models(project: Path, verbose: bool = False) -> str:
     """Compile the models for direct use; return models, seeds and data tests as JSON text.
 
@@ -278,10 +294,10 @@ def compile_models(project: Path, verbose: bool = False) -> str:
             "stored": node["config"]["meta"].get(
                 "stored_when_direct", node["config"]["materialized"] == "incremental"
             ),
-            "depends_on": [_name_of(manifest, parent) for parent in node["depends_on"]["nodes"]],
+            "depends_on": _parents(manifest, node),
         }
         for node in manifest["nodes"].values()
-        if node["resource_type"] == "model"
+        if node["resource_type"] == "model" and not _is_cte(node)
     ]
     seeds = [
         {
@@ -297,7 +313,7 @@ def compile_models(project: Path, verbose: bool = False) -> str:
         {
             "name": node["alias"],
             "sql": node["compiled_code"],
-            "depends_on": [_name_of(manifest, parent) for parent in node["depends_on"]["nodes"]],
+            "depends_on": _parents(manifest, node),
             "when_compiled": node["config"]["meta"].get("when_compiled", False),
         }
         for node in manifest["nodes"].values()
