@@ -21,100 +21,63 @@ failures as (
 ),
 
 -- numbered, as ids are no key: two workers of a run give out the same ones
-timed as (
+openings as (
     select
-        run_id,
-        host,
-        openings_in_window,
-        state_before as old_state,
-        ts,
+        *,
         row_number() over (order by run_id, host, ts, state_before, transition_id) as opening,
+        first_value(ts) over (
+            partition by run_id, host
+            order by openings_in_window desc, ts asc
+        ) as worst_hour_began_ts,
     from {{ ref('int_breaker_openings') }}
-),
-
-worst as (
-    select
-        run_id,
-        host,
-        first(ts order by openings_in_window desc, ts asc) as hour_began_ts,
-    from timed
-    group by run_id, host
-),
-
-counted_openings as (
-    select
-        timed.run_id,
-        timed.opening,
-        timed.host,
-        timed.old_state,
-    from timed
-    inner join worst
-        on
-            timed.run_id = worst.run_id
-            and timed.host = worst.host
-    where
-        round((timed.ts - worst.hour_began_ts) * 1e6)
-        between 0 and {{ var('breaker_window_us') }} - 1
 ),
 
 placed as (
     select
-        failures.run_id,
         failures.failure,
         failures.sample_weight,
-        timed.opening,
+        openings.opening,
     from failures
-    asof inner join timed
+    asof inner join openings
         on
-            failures.run_id = timed.run_id
-            and failures.host = timed.host
-            and failures.ts <= timed.ts
+            failures.run_id = openings.run_id
+            and failures.host = openings.host
+            and failures.ts <= openings.ts
+),
+
+weighted as (
+    select
+        openings.run_id,
+        openings.host,
+        openings.opening,
+        openings.state_before,
+        coalesce(placed.failure, 'no failure recorded') as failure,
+        coalesce(sum(placed.sample_weight), 1) as weight,
+    from openings
+    left join placed on openings.opening = placed.opening
+    where
+        round((openings.ts - openings.worst_hour_began_ts) * 1e6)
+        between 0 and {{ var('breaker_window_us') }} - 1
+    group by all
 ),
 
 divided as (
     select
-        counted_openings.run_id,
-        counted_openings.opening,
-        counted_openings.host,
-        counted_openings.old_state,
-        coalesce(placed.failure, 'no failure recorded') as failure,
-        coalesce(sum(placed.sample_weight), 1) as weight,
-    from counted_openings
-    left join placed
-        on
-            counted_openings.run_id = placed.run_id
-            and counted_openings.opening = placed.opening
-    group by all
-),
-
-shares as (
-    select
-        run_id,
-        host,
-        old_state,
-        failure,
-        weight / sum(weight) over (partition by opening) as openings,
-    from divided
+        *,
+        weight / sum(weight) over (partition by opening) as part_of_opening,
+    from weighted
 ),
 
 counted as (
     select
         run_id,
         host,
-        'failure' as dimension,
-        failure as segment,
-        sum(openings) as openings,
-    from shares
-    group by run_id, host, failure
-    union all
-    select
-        run_id,
-        host,
-        'state_before' as dimension,
-        old_state as segment,
-        sum(openings) as openings,
-    from shares
-    group by run_id, host, old_state
+        dimension,
+        segment,
+        sum(part_of_opening) as openings,
+    from divided
+    unpivot include nulls (segment for dimension in (failure, state_before))
+    group by all
     union all
     -- so that a host whose breaker never opened has a zero to compare with
     select

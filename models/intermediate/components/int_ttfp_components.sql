@@ -2,28 +2,21 @@
 -- if at most 5 % of the artifacts are slower. Each slower artifact is divided among the steps
 -- between its attempts, by the time they took; a step belongs to the attempt it ends with, because
 -- attempts are logged when they end. By the wall clock the first attempt is a step too. The mean
--- adds up too, by the same steps; of times cut off at
--- the target, as a few that no percentile knows of would make up most of it.
+-- adds up too, by the same steps; of times cut off at the target, as a few that no percentile knows
+-- of would make up most of it.
 with attempts as (
     select * from {{ ref('stg_fallback_attempts') }}
     where artifact_key is not null
 ),
 
 artifacts as (
-    select
-        run_id,
-        artifact_key,
-        resolver,
-        ttfp_ms,
-        ttfp_wall_ms,
-    from {{ ref('int_artifact_ttfp') }}
+    select * from {{ ref('int_artifact_ttfp') }}
     where ttfp_ms is not null
 ),
 
 targets as (
     select
         slo,
-        scope,
         target,
         starts_with(slo, 'ttfp_wall_') as is_wall,
     from {{ ref('slo_targets') }}
@@ -42,121 +35,49 @@ judged as (
         if(targets.is_wall, artifacts.ttfp_wall_ms, artifacts.ttfp_ms) as amount_ms,
         amount_ms > targets.target as is_slow,
         least(amount_ms, targets.target) / if(amount_ms > 0, amount_ms, null) as part_counted,
+        count(*) over (partition by artifacts.run_id, targets.slo) as base,
     from artifacts
     cross join targets
 ),
 
-firsts as (
+steps as (
     select
         run_id,
         artifact_key,
-        min(ts) filter (outcome = 'success') as first_success_ts,
-    from attempts
-    group by run_id, artifact_key
-),
-
-steps as (
-    select
-        attempts.run_id,
-        attempts.artifact_key,
-        coalesce(attempts.resolver, 'unknown') as resolver,
-        coalesce(attempts.host, 'unknown') as host,
-        concat_ws(
-            ' ', coalesce(attempts.resolver, 'unknown'), coalesce(attempts.outcome, 'unknown')
-        ) as outcome,
-        lag(attempts.ts) over attempts_of_artifact as previous_ts,
-        1000 * (attempts.ts - previous_ts) as step_ms,
+        coalesce(resolver, 'unknown') as resolver,
+        coalesce(host, 'unknown') as host,
+        coalesce(attempts.resolver, 'unknown') || ' ' || coalesce(outcome, 'unknown') as outcome,
+        1000 * (
+            ts - lag(ts) over (
+                partition by run_id, artifact_key
+                order by ts, attempt_id, file_id
+            )
+        ) as step_ms,
         -- only the wall clock knows how long the first attempt itself took
-        coalesce(step_ms, attempts.elapsed_ms, 0) as wall_step_ms,
+        coalesce(step_ms, elapsed_ms, 0) as wall_step_ms,
     from attempts
-    inner join firsts
-        on
-            attempts.run_id = firsts.run_id
-            and attempts.artifact_key = firsts.artifact_key
-    where attempts.ts <= firsts.first_success_ts
-    window attempts_of_artifact as (
-        partition by attempts.run_id, attempts.artifact_key
-        order by attempts.ts, attempts.attempt_id, attempts.file_id
+    qualify ts <= min(ts) filter (attempts.outcome = 'success') over (
+        partition by run_id, artifact_key
     )
 ),
 
-timed as (
-    select
-        run_id,
-        artifact_key,
-        resolver,
-        host,
-        outcome,
-        false as is_wall,
-        step_ms,
-    from steps
-    union all
-    select
-        run_id,
-        artifact_key,
-        resolver,
-        host,
-        outcome,
-        true as is_wall,
-        wall_step_ms as step_ms,
-    from steps
-),
-
 by_dimension as (
-    select
-        run_id,
-        artifact_key,
-        is_wall,
-        step_ms,
-        dimension,
-        segment,
-    from timed
+    from steps
     unpivot (segment for dimension in (resolver, host, outcome))
-    where step_ms > 0
 ),
 
-blamed as (
+waits as (
     select
-        judged.run_id,
-        judged.slo,
+        judged.*,
         by_dimension.dimension,
         by_dimension.segment,
-        sum(by_dimension.step_ms / judged.amount_ms) as slow_artifacts,
+        if(judged.is_wall, by_dimension.wall_step_ms, by_dimension.step_ms) as wait_ms,
     from judged
     inner join by_dimension
         on
             judged.run_id = by_dimension.run_id
             and judged.artifact_key = by_dimension.artifact_key
-            and judged.is_wall = by_dimension.is_wall
-    where judged.is_slow
-    group by all
-),
-
-waited as (
-    select
-        judged.run_id,
-        judged.slo,
-        by_dimension.dimension,
-        by_dimension.segment,
-        sum(by_dimension.step_ms * judged.part_counted) as waited_ms,
-        count(*) as waits,
-    from judged
-    inner join by_dimension
-        on
-            judged.run_id = by_dimension.run_id
-            and judged.artifact_key = by_dimension.artifact_key
-            and judged.is_wall = by_dimension.is_wall
-    where by_dimension.dimension = 'resolver'
-    group by all
-),
-
-bases as (
-    select
-        run_id,
-        slo,
-        count(*) as artifacts,
-    from judged
-    group by run_id, slo
+    where wait_ms > 0
 ),
 
 counted as (
@@ -166,72 +87,67 @@ counted as (
         dimension,
         'share' as kind,
         segment,
-        slow_artifacts as numerator,
-        slow_artifacts as denominator,
-    from blamed
-    union all
-    -- so that a run without slow artifacts has a zero to compare with
+        base,
+        sum(wait_ms / amount_ms) as numerator,
+    from waits
+    where is_slow
+    group by all
+    union all by name
     select
         run_id,
         slo,
-        unnest(['resolver', 'host', 'outcome']) as dimension,
-        'share' as kind,
-        null as segment,
-        0 as numerator,
-        0 as denominator,
-    from bases
-    union all
-    select
-        run_id,
-        slo || '_mean' as slo,
+        '_mean' as suffix,
         dimension,
         'ratio' as kind,
         segment,
-        waited_ms as numerator,
-        waits as denominator,
-    from waited
-    union all
-    -- nor is it unknown how long was waited where nobody had to wait
-    select
-        run_id,
-        slo || '_mean' as slo,
-        'resolver' as dimension,
-        'ratio' as kind,
-        null as segment,
+        base,
+        sum(wait_ms * part_counted) as numerator,
+        count(*) as denominator,
+    from waits
+    where dimension = 'resolver'
+    group by all
+    union all by name
+    -- so that a run without slow artifacts, or where nobody had to wait, has a zero to compare with
+    select distinct
+        judged.run_id,
+        judged.slo,
+        zeros.*,
+        judged.base,
         0 as numerator,
-        0 as denominator,
-    from bases
-    union all
+    from judged
+    cross join (
+        values
+        (null, 'resolver', 'share'), (null, 'host', 'share'), (null, 'outcome', 'share'),
+        ('_mean', 'resolver', 'ratio')
+    ) as zeros (suffix, dimension, kind)
+    union all by name
     select
         run_id,
         slo,
         'delivered_by' as dimension,
         'ratio' as kind,
         resolver as segment,
+        base,
         count(*) filter (is_slow) as numerator,
         count(*) as denominator,
     from judged
-    group by run_id, slo, resolver
+    group by all
 ),
 
 final as (
     select
-        counted.run_id,
-        counted.slo,
+        run_id,
+        concat(slo, suffix) as slo,
         'run' as scope,
         null::varchar as subject,
-        counted.dimension,
-        counted.kind,
+        dimension,
+        kind,
         'all' as route,
-        counted.segment,
-        counted.numerator::double as numerator,
-        counted.denominator::double as denominator,
-        bases.artifacts::double as base,
+        segment,
+        numerator::double as numerator,
+        coalesce(denominator, numerator)::double as denominator,
+        base::double as base,
     from counted
-    inner join bases
-        on
-            counted.run_id = bases.run_id
-            and regexp_replace(counted.slo, '_mean$', '') = bases.slo
 )
 
 select * from final

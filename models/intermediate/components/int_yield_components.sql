@@ -8,16 +8,9 @@ with artifacts as (
 
 attempts as (
     select
-        run_id,
+        * exclude (artifact_key, outcome),
         'id:' || artifact_id as artifact_key,
-        coalesce(resolver, 'unknown') as resolver,
-        coalesce(tier, 'unknown') as tier,
-        coalesce(host, 'unknown') as host,
         coalesce(outcome, 'unknown') as outcome,
-        status,
-        ts,
-        attempt_id,
-        file_id,
     from {{ ref('stg_fallback_attempts') }}
     where artifact_id is not null
 ),
@@ -32,7 +25,8 @@ decisive as (
         first(
             attempts
             order by
-                artifacts.is_success and attempts.resolver = artifacts.resolver desc,
+                artifacts.is_success
+                and coalesce(attempts.resolver, 'unknown') = artifacts.resolver desc,
                 artifacts.is_success and attempts.outcome = 'success' desc,
                 attempts.ts desc,
                 attempts.attempt_id desc,
@@ -46,47 +40,25 @@ decisive as (
     group by all
 ),
 
-fates as (
-    select
-        run_id,
-        artifact_key,
-        is_success,
-        if(recorded_resolver <> 'unknown', recorded_resolver, coalesce(attempt.resolver, 'unknown'))
-            as resolver,
-        coalesce(attempt.tier, 'unknown') as tier,
-        coalesce(attempt.host, 'unknown') as host,
-        concat_ws(' ', coalesce(attempt.outcome, 'no attempt recorded'), attempt.status) as outcome,
-    from decisive
-),
-
 asked as (
     select
-        attempts.run_id,
-        attempts.artifact_key,
+        attempts.*,
         false as has_delivered,
-        attempts.ts,
-        attempts.attempt_id,
-        attempts.file_id,
-        attempts.resolver,
-        attempts.tier,
-        attempts.host,
     from attempts
     semi join artifacts
         on
             attempts.run_id = artifacts.run_id
             and attempts.artifact_key = artifacts.artifact_key
-    union all
+    union all by name
     select
         run_id,
         artifact_key,
         is_success as has_delivered,
         'infinity'::double as ts,
-        null as attempt_id,
-        null as file_id,
-        resolver,
-        tier,
-        host,
-    from fates
+        if(recorded_resolver <> 'unknown', recorded_resolver, attempt.resolver) as resolver,
+        attempt.tier,
+        attempt.host,
+    from decisive
 ),
 
 by_dimension as (
@@ -95,13 +67,13 @@ by_dimension as (
         artifact_key,
         has_delivered,
         dimension,
-        segment,
+        coalesce(member, 'unknown') as segment,
         first_value(segment) over (
             partition by run_id, artifact_key, dimension
             order by ts, attempt_id, file_id
         ) as route,
     from asked
-    unpivot (segment for dimension in (resolver, tier, host))
+    unpivot include nulls (member for dimension in (resolver, tier, host))
 ),
 
 asks as (
@@ -113,88 +85,66 @@ asks as (
         segment,
         bool_or(has_delivered) as has_delivered,
     from by_dimension
-    group by run_id, artifact_key, dimension, route, segment
-),
-
-bases as (
-    select
-        run_id,
-        dimension,
-        route,
-        count(distinct artifact_key) as artifacts,
-    from asks
-    group by run_id, dimension, route
-    union all
-    select
-        run_id,
-        'outcome' as dimension,
-        'all' as route,
-        count(*) as artifacts,
-    from artifacts
-    group by run_id
+    group by all
 ),
 
 counted as (
     select
         run_id,
+        'yield_pct' as slo,
         dimension,
         'ratio' as kind,
         route,
         segment,
         count(*) filter (has_delivered) as numerator,
         count(*) as denominator,
+        -- whom a route is named by was asked for all of its artifacts
+        max(if(segment = route, count(*), 0)) over (partition by run_id, dimension, route) as base,
     from asks
     group by run_id, dimension, route, segment
-    union all
+    union all by name
     select
         run_id,
+        'yield_pct' as slo,
         'outcome' as dimension,
         'loss' as kind,
-        'all' as route,
-        if(is_success, null, outcome) as segment,
+        if(
+            is_success,
+            null,
+            concat_ws(' ', coalesce(attempt.outcome, 'no attempt recorded'), attempt.status)
+        ) as segment,
         count(*) filter (not is_success) as numerator,
-        count(*) filter (not is_success) as denominator,
-    from fates
-    group by run_id, if(is_success, null, outcome)
+        sum(count(*)) over (partition by run_id) as base,
+    from decisive
+    group by run_id, segment
+    union all by name
+    select
+        run_id,
+        'corruption_count' as slo,
+        'resolver' as dimension,
+        'share' as kind,
+        if(is_corrupt, resolver, null) as segment,
+        count(*) filter (is_corrupt) as numerator,
+        1 as base,
+    from artifacts
+    where is_corrupt is not null
+    group by all
 ),
 
 final as (
     select
-        counted.run_id,
-        'yield_pct' as slo,
-        'run' as scope,
-        null::varchar as subject,
-        counted.dimension,
-        counted.kind,
-        counted.route,
-        counted.segment,
-        counted.numerator::double as numerator,
-        counted.denominator::double as denominator,
-        bases.artifacts::double as base,
-    from counted
-    inner join bases
-        on
-            counted.run_id = bases.run_id
-            and counted.dimension = bases.dimension
-            and counted.route = bases.route
-
-    union all
-
-    select
         run_id,
-        'corruption_count' as slo,
+        slo,
         'run' as scope,
         null::varchar as subject,
-        'resolver' as dimension,
-        'share' as kind,
-        'all' as route,
-        if(is_corrupt, resolver, null) as segment,
-        count(*) filter (is_corrupt)::double as numerator,
-        count(*) filter (is_corrupt)::double as denominator,
-        1.0::double as base,
-    from artifacts
-    where is_corrupt is not null
-    group by run_id, if(is_corrupt, resolver, null)
+        dimension,
+        kind,
+        coalesce(route, 'all') as route,
+        segment,
+        numerator::double as numerator,
+        coalesce(denominator, numerator)::double as denominator,
+        base::double as base,
+    from counted
 )
 
 select * from final
