@@ -48,10 +48,7 @@ steps as (
         coalesce(host, 'unknown') as host,
         coalesce(attempts.resolver, 'unknown') || ' ' || coalesce(outcome, 'unknown') as outcome,
         1000 * (
-            ts - lag(ts) over (
-                partition by run_id, artifact_key
-                order by ts, attempt_id, file_id
-            )
+            ts - lag(ts) over (partition by run_id, artifact_key order by ts, attempt_id, file_id)
         ) as step_ms,
         -- only the wall clock knows how long the first attempt itself took
         coalesce(step_ms, elapsed_ms, 0) as wall_step_ms,
