@@ -24,40 +24,10 @@ means as (
     select * from {{ ref('mean_contributions') }}
 ),
 
-changed as (
+candidates as (
     select
-        slo,
-        scope,
-        subject,
-        verdict,
-    from regressions
-    where verdict in ('worse', 'better')
-),
-
--- a change of the measure that has the direction of the verdict is above 0
-of_diagnosis as (
-    select
-        changed.slo,
-        changed.scope,
-        changed.subject,
-        changed.verdict,
-        measures.measure,
-        measures.unit,
-        contributions.dimension,
-        contributions.part,
-        contributions.segment,
-        contributions.contribution,
-        contributions.total_change,
-        contributions.rate_now_pct,
-        contributions.rate_before_pct,
-        contributions.share_now_pct,
-        contributions.share_before_pct,
-        null as amount_now,
-        null as amount_before,
-        if(changed.verdict = 'worse', 1, -1) * contributions.worsening as explained,
-        sum(explained) over (
-            partition by changed.slo, changed.scope, changed.subject
-        ) as explained_in_all,
+        contributions.* exclude (amount_now, amount_before),
+        contributions.slo as measured_slo,
         if(
             symptoms.worse_sign * (symptoms.measure_now - symptoms.measure_target) > 0
             or symptoms.worse_sign * (symptoms.measure_before - symptoms.measure_target) > 0,
@@ -65,112 +35,89 @@ of_diagnosis as (
             3
         ) as choice,
     from contributions
-    inner join changed
-        on {{ same_slo('contributions', 'changed') }}
-    inner join measures
-        on
-            contributions.slo = measures.slo
-            and contributions.scope = measures.scope
-            and contributions.dimension = measures.dimension
     inner join symptoms
         on {{ same_slo('contributions', 'symptoms') }}
+    union all by name
+    select
+        * replace (regexp_replace(slo, '_mean$', '') as slo),
+        means.slo as measured_slo,
+        if(part = 'segment', 100 * share_now, null) as share_now_pct,
+        if(part = 'segment', 100 * share_before, null) as share_before_pct,
+        mean_now as amount_now,
+        mean_before as amount_before,
+        -- more time is always worse
+        contribution as worsening,
+        2 as choice,
+    from means
 ),
 
-of_means as (
+-- a change of the measure that has the direction of the verdict is above 0
+directed as (
     select
-        changed.slo,
-        changed.scope,
-        changed.subject,
-        changed.verdict,
+        candidates.*,
+        regressions.verdict,
         measures.measure,
         measures.unit,
-        means.dimension,
-        means.part,
-        means.segment,
-        means.contribution,
-        means.total_change,
-        null as rate_now_pct,
-        null as rate_before_pct,
-        if(means.part = 'segment', 100 * means.share_now, null) as share_now_pct,
-        if(means.part = 'segment', 100 * means.share_before, null) as share_before_pct,
-        means.mean_now as amount_now,
-        means.mean_before as amount_before,
-        -- more time is always worse
-        if(changed.verdict = 'worse', 1, -1) * means.contribution as explained,
+        if(regressions.verdict = 'worse', 1, -1) * candidates.worsening as explained,
         sum(explained) over (
-            partition by changed.slo, changed.scope, changed.subject
+            partition by candidates.slo, candidates.scope, candidates.subject, candidates.choice
         ) as explained_in_all,
-        2 as choice,
-    from changed
-    inner join means
-        on
-            changed.slo || '_mean' = means.slo
-            and changed.scope = means.scope
-            and changed.subject is not distinct from means.subject
+    from candidates
+    inner join regressions
+        on {{ same_slo('candidates', 'regressions') }}
     inner join measures
         on
-            means.slo = measures.slo
-            and means.scope = measures.scope
-            and means.dimension = measures.dimension
+            candidates.measured_slo = measures.slo
+            and candidates.scope = measures.scope
+            and candidates.dimension = measures.dimension
+    where regressions.verdict in ('worse', 'better')
 ),
 
-every as (
-    from of_diagnosis
-    union all
-    from of_means
-),
-
-taken_apart as (
-    select * from every
+chosen as (
+    select * from directed
     -- what changed the other way explains nothing
     where explained_in_all > 1e-9
     qualify choice = min(choice) over (partition by slo, scope, subject)
 ),
 
-joined as (
-    select
-        taken_apart.*,
-        members.verdict as own_verdict,
-    from taken_apart
-    left join regressions as members
-        on
-            taken_apart.slo = members.slo
-            and taken_apart.segment = members.subject
-            and taken_apart.scope = 'run'
-            and taken_apart.part = 'segment'
-            and 'run_' || taken_apart.dimension = members.scope
-),
-
 final as (
     select
-        slo,
-        scope,
-        subject,
-        verdict,
-        measure,
-        unit,
-        dimension,
-        part,
-        segment,
-        own_verdict,
-        contribution,
-        total_change as measure_change,
-        contribution / nullif(total_change, 0) as share_of_change,
-        explained < 0 as is_offsetting,
+        chosen.slo,
+        chosen.scope,
+        chosen.subject,
+        chosen.verdict,
+        chosen.measure,
+        chosen.unit,
+        chosen.dimension,
+        chosen.part,
+        chosen.segment,
+        members.verdict as own_verdict,
+        chosen.contribution,
+        chosen.total_change as measure_change,
+        chosen.contribution / nullif(chosen.total_change, 0) as share_of_change,
+        chosen.explained < 0 as is_offsetting,
         coalesce(share_of_change < {{ var('regression_much_part') }}, false)
-        and count(*) over (partition by slo, scope, subject) > 1 as is_one_of_many,
-        rate_now_pct,
-        rate_before_pct,
-        share_now_pct,
-        share_before_pct,
-        amount_now,
-        amount_before,
+        and count(*) over changes > 1 as is_one_of_many,
+        chosen.rate_now_pct,
+        chosen.rate_before_pct,
+        chosen.share_now_pct,
+        chosen.share_before_pct,
+        chosen.amount_now,
+        chosen.amount_before,
         row_number() over (
-            partition by slo, scope, subject
-            order by round(explained, 9) desc, segment asc, part asc
+            changes
+            order by round(chosen.explained, 9) desc, chosen.segment asc, chosen.part asc
         ) as place,
-    from joined
-    where abs(explained) > 1e-9
+    from chosen
+    left join regressions as members
+        on
+            chosen.slo = members.slo
+            and chosen.segment = members.subject
+            and chosen.scope = 'run'
+            and chosen.part = 'segment'
+            and 'run_' || chosen.dimension = members.scope
+    where abs(chosen.explained) > 1e-9
+    window changes as (partition by chosen.slo, chosen.scope, chosen.subject)
 )
 
 select * from final
