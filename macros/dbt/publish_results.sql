@@ -13,7 +13,8 @@
         {%- endfor -%}
         {%- set needed = [] -%}
         {%- for node in graph.nodes.values() -%}
-            {%- if node.resource_type in ('model', 'seed') and node.config.enabled -%}
+            {%- if node.resource_type in ('model', 'seed') and node.config.enabled
+                and node.config.materialized != 'ephemeral' -%}
                 {%- do needed.append({
                     'id': node.unique_id,
                     'schema': node.schema,
