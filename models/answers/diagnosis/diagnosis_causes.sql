@@ -1,6 +1,9 @@
 -- What made a measure worse, the worst first, by the dimension that its measure names.
 with contributions as (
     select * from {{ ref('diagnosis_contributions') }}
+    where
+        part <> 'allowance'
+        and worsening > 1e-9
 ),
 
 symptoms as (
@@ -23,26 +26,37 @@ failures as (
     group by resolver
 ),
 
-worsening as (
+worded as (
     select
         contributions.*,
-        symptoms.compared_with,
-        symptoms.scale,
+        symptoms.compared_with = 'target' as is_of_target,
+        symptoms.scale = 100 as is_share,
+        measures.unit = 'ms' as is_time,
         measures.told_rate,
         measures.told_share,
-        measures.unit,
+        if(contributions.dimension = 'resolver' and part = 'segment', segment, null) as resolver,
+        {%- for member in ['host', 'role'] %}
         case
-            when contributions.dimension = 'resolver' and contributions.part = 'segment'
-                then contributions.segment
-        end as resolver,
+            when contributions.scope = 'run_{{ member }}' then contributions.subject
+            when contributions.dimension = '{{ member }}' then segment
+        end as {{ member }},
+        {%- endfor %}
+        coalesce(
+            format('{:.1f} %', coalesce(rate_now_pct, rate_before_pct)), 'an unknown part'
+        ) as rate_text,
         case
-            when contributions.scope = 'run_host' then contributions.subject
-            when contributions.dimension = 'host' then contributions.segment
-        end as host,
+            when rate_before_pct is null then 'not asked before'
+            when is_of_target then format('{:.1f} % would meet the target', rate_before_pct)
+            else format('{:.1f} % before', rate_before_pct)
+        end as rate_before_text,
+        {%- for side, told in [('now', ''), ('before', ' before')] %}
         case
-            when contributions.scope = 'run_role' then contributions.subject
-            when contributions.dimension = 'role' then contributions.segment
-        end as role,
+            when is_share then format('{:.1f} %', share_{{ side }}_pct)
+            when is_time then format('{:.4g}', amount_{{ side }})
+            else {{ told_count('amount_' ~ side) }}
+        end || '{{ told }}' as share_{{ side }}_text,
+        {%- endfor %}
+        abs(mix_effect) > abs(within_effect) as is_mostly_mix,
     from contributions
     inner join symptoms
         on
@@ -52,35 +66,6 @@ worsening as (
         on
             contributions.slo = measures.slo
             and contributions.scope = measures.scope
-    where
-        contributions.part <> 'allowance'
-        and contributions.worsening > 1e-9
-),
-
-worded as (
-    select
-        *,
-        coalesce(
-            format('{:.1f} %', coalesce(rate_now_pct, rate_before_pct)), 'an unknown part'
-        ) as rate_text,
-        case
-            when rate_before_pct is null then 'not asked before'
-            when compared_with = 'target'
-                then format('{:.1f} % would meet the target', rate_before_pct)
-            else format('{:.1f} % before', rate_before_pct)
-        end as rate_before_text,
-        case
-            when scale = 100 then format('{:.1f} %', share_now_pct)
-            when unit = 'ms' then format('{:.4g}', amount_now)
-            else {{ told_count('amount_now') }}
-        end as share_text,
-        case
-            when coalesce(share_before_pct, amount_before) is null then ''
-            when scale = 100 then format('{:.1f} % before', share_before_pct)
-            when unit = 'ms' then format('{:.4g} before', amount_before)
-            else {{ told_count('amount_before') }} || ' before'
-        end as share_before_text,
-    from worsening
 ),
 
 final as (
@@ -105,27 +90,24 @@ final as (
         case
             when part = 'depth'
                 then format(
-                    '{:.2f} were asked per artifact ({:.2f} before)',
-                    amount_now,
-                    amount_before
+                    '{:.2f} were asked per artifact ({:.2f} before)', amount_now, amount_before
                 )
             else format(
                 case
-                    when told_rate is not null and abs(mix_effect) <= abs(within_effect)
-                        then told_rate
-                    when share_before_text = '' then replace(told_share, ' ({5})', '')
+                    when told_rate is not null and not is_mostly_mix then told_rate
+                    when share_before_text is null then replace(told_share, ' ({5})', '')
                     else told_share
                 end,
                 segment,
                 rate_text,
                 format('{:,.0f}', coalesce(denominator_now, 0)),
                 rate_before_text,
-                share_text,
-                share_before_text
+                share_now_text,
+                coalesce(share_before_text, '')
             )
         end as sentence,
         row_number() over (
-            partition by worded.slo, worded.scope, worded.subject
+            partition by slo, scope, subject
             order by
                 round(worded.worsening, 9) desc,
                 coalesce(failures.failed_attempts, 0) desc,

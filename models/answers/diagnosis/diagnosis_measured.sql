@@ -1,13 +1,11 @@
 -- What adds up, of the diagnosed run and of those it is compared with, which count as one run.
-with components as (
-    select * from {{ ref('diagnosis_components') }}
-),
+{%- set measure = 'slo, scope, subject, dimension' %}
 
-sides as (
+with components as (
     select
-        components.*,
-        components.run_id = {{ diagnosed_run() }} as is_now,
-    from components
+        *,
+        run_id = {{ diagnosed_run() }} as is_now,
+    from {{ ref('diagnosis_components') }}
     where list_contains({{ diagnosed_runs() }}, run_id)
 ),
 
@@ -15,43 +13,28 @@ bases_of_runs as (
     select
         run_id,
         is_now,
-        slo,
-        scope,
-        subject,
-        dimension,
+        {{ measure }},
         route,
         max(base) as base,
-    from sides
+    from components
     group by all
 ),
 
 bases as (
     select
-        slo,
-        scope,
-        subject,
-        dimension,
+        {{ measure }},
         route,
         sum(base) filter (is_now) as base_now,
         sum(base) filter (not is_now) as base_before,
+        sum(base_now) over (partition by {{ measure }}) as whole_now,
+        sum(base_before) over (partition by {{ measure }}) as whole_before,
     from bases_of_runs
-    group by all
-),
-
-wholes as (
-    select
-        *,
-        sum(base_now) over (partition by slo, scope, subject, dimension) as whole_now,
-        sum(base_before) over (partition by slo, scope, subject, dimension) as whole_before,
-    from bases
+    group by {{ measure }}, route
 ),
 
 segments as (
     select
-        slo,
-        scope,
-        subject,
-        dimension,
+        {{ measure }},
         kind,
         route,
         segment,
@@ -59,23 +42,23 @@ segments as (
         coalesce(sum(denominator) filter (is_now), 0) as denominator_now,
         coalesce(sum(numerator) filter (not is_now), 0) as numerator_before,
         coalesce(sum(denominator) filter (not is_now), 0) as denominator_before,
-    from sides
+    from components
     group by all
 ),
 
 final as (
     select
         segments.*,
-        wholes.base_now,
-        wholes.base_before,
-        wholes.whole_now,
-        wholes.whole_before,
+        bases.base_now,
+        bases.base_before,
+        bases.whole_now,
+        bases.whole_before,
     from segments
-    inner join wholes
+    inner join bases
         on
-            {{ same_slo('segments', 'wholes') }}
-            and segments.dimension = wholes.dimension
-            and segments.route = wholes.route
+            {{ same_slo('segments', 'bases') }}
+            and segments.dimension = bases.dimension
+            and segments.route = bases.route
 )
 
 select * from final
