@@ -39,7 +39,9 @@ plain as (
     where dimension is not null
 ),
 
-ratios as (
+final as (
+    from worded
+    union all by name
     select
         slo,
         scope,
@@ -47,16 +49,13 @@ ratios as (
         told as measure,
         '%' as unit,
         100 as scale,
-        null::double as allowed,
         true as is_sli,
         dimension,
         told || ': {0} has {1} of its {2} ({3})' as told_rate,
         told || ': {0} has {4} of all ({5}) and {1} of those' as told_share,
     from plain
     where kind = 'ratio'
-),
-
-percentiles as (
+    union all by name
     select
         slo,
         scope,
@@ -71,7 +70,7 @@ percentiles as (
         '{0} has {4} of all ({5}) and {1} of those beyond the target' as told_share,
     from plain
     where kind = 'percentile'
-    union all
+    union all by name
     select
         slo || '_mean' as slo,
         scope,
@@ -79,21 +78,11 @@ percentiles as (
         'mean of ' || told || ', of greater ones the target' as measure,
         slo_unit as unit,
         1 as scale,
-        null as allowed,
         false as is_sli,
         dimension,
-        null as told_rate,
         '{0} adds {4} to the mean ({5})' as told_share,
     from plain
     where kind = 'percentile'
-),
-
-final as (
-    from worded
-    union all
-    from ratios
-    union all
-    from percentiles
 )
 
 select * from final

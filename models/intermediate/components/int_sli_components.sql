@@ -78,7 +78,6 @@ counted as (
         {{ part }} as segment,
         sum({{ sli.name }}_counted) as numerator,
         sum({{ sli.name }}_valid) as denominator,
-        sum({{ sli.name }}_valid) as weight,
     from {{ sli.meta.fact }}
     where {{ sli.name }}_valid > 0
     group by all
@@ -99,7 +98,6 @@ counted as (
         {{ part }} as segment,
         sum({{ amount }}) as numerator,
         sum(observations) as denominator,
-        sum(observations) as weight,
     from {{ sli.name }}
     where scope <> 'run_{{ part }}'
     group by all
@@ -116,7 +114,6 @@ counted as (
         null as segment,
         null as numerator,
         null as denominator,
-        null as weight,
     where false
 ),
 
@@ -132,7 +129,7 @@ final as (
         segment,
         numerator::double as numerator,
         denominator::double as denominator,
-        sum(weight::double) over (partition by run_id, slo, scope, subject, dimension) as base,
+        sum(denominator::double) over (partition by run_id, slo, scope, subject, dimension) as base,
     from counted
 )
 
