@@ -44,9 +44,9 @@ steps as (
     select
         run_id,
         artifact_key,
-        coalesce(resolver, 'unknown') as resolver,
+        resolver,
         coalesce(host, 'unknown') as host,
-        coalesce(attempts.resolver, 'unknown') || ' ' || coalesce(outcome, 'unknown') as outcome,
+        resolver || ' ' || attempts.outcome as outcome,
         1000 * (
             ts - lag(ts) over (partition by run_id, artifact_key order by ts, attempt_id, file_id)
         ) as step_ms,

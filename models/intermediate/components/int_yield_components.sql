@@ -8,9 +8,8 @@ with artifacts as (
 
 attempts as (
     select
-        * exclude (artifact_key, outcome),
+        * exclude (artifact_key),
         'id:' || artifact_id as artifact_key,
-        coalesce(outcome, 'unknown') as outcome,
     from {{ ref('stg_fallback_attempts') }}
     where artifact_id is not null
 ),
@@ -26,7 +25,7 @@ decisive as (
             attempts
             order by
                 artifacts.is_success
-                and coalesce(attempts.resolver, 'unknown') = artifacts.resolver desc,
+                and attempts.resolver = artifacts.resolver desc,
                 artifacts.is_success and attempts.outcome = 'success' desc,
                 attempts.ts desc,
                 attempts.attempt_id desc,

@@ -10,8 +10,7 @@ timed as (
         min(ts) as first_attempt_ts,
         first(elapsed_ms order by ts, attempt_id, file_id) as first_attempt_elapsed_ms,
         min(ts) filter (outcome = 'success') as first_success_ts,
-        first(coalesce(resolver, 'unknown') order by ts, attempt_id, file_id)
-        filter (outcome = 'success') as resolver,
+        first(resolver order by ts, attempt_id, file_id) filter (outcome = 'success') as resolver,
         count(*) as attempts,
     from attempts
     group by all

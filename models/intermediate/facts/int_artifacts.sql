@@ -1,7 +1,6 @@
 with downloads as (
     select
         *,
-        coalesce(resolver, 'unknown') as resolver_or_unknown,
         case
             when file_has_dedupe and dedupe_action in ('hardlink', 'copy', 'skipped')
                 then coalesce(content_length, 0)
@@ -26,8 +25,8 @@ artifacts as (
         min(occurred_at) as first_download_at,
         -- the resolver that delivered; for a failed artifact the last one that was tried
         coalesce(
-            first(resolver_or_unknown order by download_id, file_id) filter (is_success),
-            last(resolver_or_unknown order by download_id, file_id)
+            first(resolver order by download_id, file_id) filter (is_success),
+            last(resolver order by download_id, file_id)
         ) as resolver,
         sum(content_length) as bytes,
         sum(saved_bytes) as saved_bytes,

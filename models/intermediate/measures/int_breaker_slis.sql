@@ -4,7 +4,7 @@
 with happened as (
     select
         run_id,
-        coalesce(host, 'unknown') as host,
+        host,
         date_trunc('hour', occurred_at) as hour_at,
         1 as transitions,
         0 as openings,

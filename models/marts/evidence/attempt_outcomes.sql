@@ -5,10 +5,10 @@ with attempts as (
 counted as (
     select
         run_id,
-        coalesce(resolver, 'unknown') as resolver,
-        coalesce(tier, 'unknown') as tier,
+        resolver,
+        tier,
         host,
-        coalesce(outcome, 'unknown') as outcome,
+        outcome,
         reason,
         status,
         count(*) as attempts,

@@ -14,7 +14,7 @@ attempts as (
     select
         run_id,
         'id:' || artifact_id as artifact_key,
-        coalesce(resolver, 'unknown') as resolver,
+        resolver,
         host,
         ts,
         attempt_id,

@@ -5,8 +5,8 @@ with events as (
 spaced as (
     select
         run_id,
-        coalesce(host, 'unknown') as host,
-        coalesce(role, 'unknown') as role,
+        host,
+        role,
         ts,
         date_trunc('minute', occurred_at) as minute_at,
         sample_weight,
@@ -17,7 +17,7 @@ spaced as (
         retry_after_s,
         retry_count,
         url_hash,
-        coalesce(role = 'metadata', false) and url_hash is not null as is_cacheable,
+        role = 'metadata' and url_hash is not null as is_cacheable,
         if(is_cacheable, ts - lag(ts) over same_url, null) as since_same_url_s,
         last_value(if(is_network, ts, null) ignore nulls) over sooner as fetched_before_ts,
         last_value(if(is_network, coalesce(status < 400, false), null) ignore nulls) over sooner

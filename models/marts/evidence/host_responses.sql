@@ -5,8 +5,8 @@ with events as (
 counted as (
     select
         run_id,
-        coalesce(host, 'unknown') as host,
-        coalesce(role, 'unknown') as role,
+        host,
+        role,
         case
             when not is_network then 'cache'
             when coalesce(is_revalidated, false) then 'revalidated'

@@ -5,8 +5,8 @@ with decisions as (
 final as (
     select
         run_id,
-        coalesce(host, 'unknown') as host,
-        coalesce(role, 'unknown') as role,
+        host,
+        role,
         count(*) as decisions,
         count(*) filter (action = 'block') as blocks,
         sum(delay_ms) as delay_ms,

@@ -5,8 +5,8 @@ with attempts as (
 measured as (
     select
         run_id,
-        coalesce(resolver, 'unknown') as resolver,
-        coalesce(tier, 'unknown') as tier,
+        resolver,
+        tier,
         count(*) as attempts,
         count(*) filter (outcome = 'success') as successes,
         count(*) filter (outcome = 'timeout') as timeouts,

@@ -5,7 +5,7 @@ with attempts as (
 placed as (
     select
         run_id,
-        coalesce(resolver, 'unknown') as resolver,
+        resolver,
         artifact_key,
         outcome,
         elapsed_ms,
@@ -29,7 +29,7 @@ measured as (
         count(*) filter (outcome = 'skipped') as skipped,
         avg(place) as mean_place,
         -- a breaker's refusal takes no time, and is not the resolver's
-        avg(elapsed_ms) filter (outcome is distinct from 'skipped') as elapsed_mean_ms,
+        avg(elapsed_ms) filter (outcome <> 'skipped') as elapsed_mean_ms,
         quantile_cont(elapsed_ms, [0.5, 0.95]) filter (outcome = 'success') as success_ms,
         median(elapsed_ms) filter (outcome = 'timeout') as timeout_p50_ms,
     from placed
