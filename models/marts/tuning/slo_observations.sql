@@ -24,11 +24,7 @@ final as (
         chosen.length_s,
     from verdicts
     inner join chosen on verdicts.run_id = chosen.run_id
-    left join targets
-        on
-            verdicts.slo = targets.slo
-            and verdicts.scope = targets.scope
-            and verdicts.subject = targets.subject
+    left join targets on {{ same_slo('verdicts', 'targets') }}
 )
 
 select * from final

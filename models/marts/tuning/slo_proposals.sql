@@ -7,207 +7,46 @@ observations as (
     where status <> 'no_data'
 ),
 
+runs as (
+    select * from {{ ref('slo_run_values') }}
+),
+
 pins as (
     select * from {{ ref('pinned_slos') }}
 ),
 
-asked_for as (
-    select
-        slo,
-        scope,
-        subject,
-        comparator,
-        target,
-        unit,
-        runs,
-        observations,
-        {{ asked('tune_share_pct', 'double', var('tune_share_pct')) }} as share_pct,
-    from baselines
-),
-
--- a run meets a target when each of its hosts does: its worst value is what counts of it
-worst_of_runs as (
+-- the best run first
+sorted as (
     select
         slo,
         scope,
         target_subject,
-        comparator,
-        run_id,
-        if(comparator = '>=', min(value), max(value)) as value,
-    from observations
-    group by slo, scope, target_subject, comparator, run_id
-),
-
-middles as (
-    select
-        slo,
-        scope,
-        target_subject,
-        median(value) as middle,
-    from worst_of_runs
-    where isfinite(value)
-    group by slo, scope, target_subject
-),
-
-deviations as (
-    select
-        worst_of_runs.*,
-        if(comparator = '>=', middle - value, value - middle) as worse_by,
-    from worst_of_runs
-    left join middles
-        on
-            worst_of_runs.slo = middles.slo
-            and worst_of_runs.scope = middles.scope
-            and worst_of_runs.target_subject is not distinct from middles.target_subject
-),
-
--- the standard deviation as the middle half of the runs has it, which a bad week does not move; by
--- the mean where most runs have one value (B. Iglewicz, D. Hoaglin 1993, "How to Detect and Handle
--- Outliers", section 3.3)
-spreads as (
-    select
-        slo,
-        scope,
-        target_subject,
-        count(*) as runs_measured,
-        coalesce(
-            nullif(1.4826 * median(abs(worse_by)), 0), 1.2533 * avg(abs(worse_by))
-        ) as spread,
-    from deviations
-    where isfinite(value)
-    group by slo, scope, target_subject
-),
-
-sorted_out as (
-    select
-        deviations.*,
-        coalesce(
-            spreads.runs_measured >= {{ var('tune_runs_min') }}
-            and isfinite(deviations.value)
-            and deviations.worse_by > spreads.spread
-            * {{ asked('tune_outlier_spreads', 'double', var('tune_outlier_spreads')) }},
-            false
-        ) as is_left_out,
-    from deviations
-    left join spreads
-        on
-            deviations.slo = spreads.slo
-            and deviations.scope = spreads.scope
-            and deviations.target_subject is not distinct from spreads.target_subject
-),
-
-left_out as (
-    select
-        slo,
-        scope,
-        target_subject,
-        list(run_id order by run_id) as run_ids,
-    from sorted_out
-    where is_left_out
-    group by slo, scope, target_subject
-),
-
--- the best run first: of those that count, and for comparison of all
-ranked as (
-    select
-        slo,
-        scope,
-        target_subject,
-        false as is_of_all,
-        value,
-        row_number() over (
-            partition by slo, scope, target_subject
-            order by if(comparator = '>=', -value, value)
-        ) as rank_of_value,
-    from sorted_out
-    where not is_left_out
-    union all
-    select
-        slo,
-        scope,
-        target_subject,
-        true as is_of_all,
-        value,
-        row_number() over (
-            partition by slo, scope, target_subject
-            order by if(comparator = '>=', -value, value)
-        ) as rank_of_value,
-    from sorted_out
-),
-
--- nearest rank: the smallest number of runs that is at least the share. In decimals, as
--- 0.1 + 0.2 is not 0.3 and a rank too low would meet less than was asked for.
-counted as (
-    select
-        asked_for.*,
-        variants.is_of_all,
-        coalesce(left_out.run_ids, []) as runs_left_out,
-        runs - if(variants.is_of_all, 0, len(runs_left_out)) as runs_counted,
-        ceil(share_pct::decimal(9, 4) * runs_counted / 100)::bigint as met_by_at_least,
-    from asked_for
-    cross join (select unnest([true, false]) as is_of_all) as variants
-    left join left_out
-        on {{ same_slo('asked_for', 'left_out', subject='target_subject') }}
-),
-
-reached as (
-    select
-        counted.*,
-        ranked.value as reached_value,
-        least(
-            {{ var('tune_digits') }} - 1 - floor(log10(nullif(abs(ranked.value), 0))), 15
-        )::integer as decimals,
-    from counted
-    left join ranked
-        on
-            {{ same_slo('counted', 'ranked', subject='target_subject') }}
-            and counted.is_of_all = ranked.is_of_all
-            and counted.met_by_at_least = ranked.rank_of_value
-            and isfinite(ranked.value)
-),
-
-nearest as (
-    select
-        *,
-        if(reached_value = 0, 0, round(reached_value, decimals)) as nearest_value,
-        power(10.0, -decimals) as one_step,
-    from reached
-),
-
--- a step to the safe side, where rounding has moved the target out of the share's reach
-rounded as (
-    select
-        *,
-        case
-            when comparator = '>=' and nearest_value > reached_value
-                then round(nearest_value - one_step, decimals)
-            when comparator = '<=' and nearest_value < reached_value
-                then round(nearest_value + one_step, decimals)
-            else nearest_value
-        end as rounded_value,
-    from nearest
+        list(value order by if(comparator = '>=', -value, value)) as of_all,
+        list(value order by if(comparator = '>=', -value, value)) filter (not is_outlier)
+            as of_counted,
+        list(run_id order by run_id) filter (is_outlier) as runs_left_out,
+    from runs
+    group by all
 ),
 
 -- where the runs left out make no difference, there is nothing to tell of them
-told as (
+reached as (
     select
-        rounded.*,
-        if(
-            of_all.rounded_value is distinct from rounded.rounded_value,
-            of_all.rounded_value,
-            null
-        ) as pulled_target,
-    from rounded
-    inner join rounded as of_all
-        on
-            {{ same_slo('rounded', 'of_all') }}
-            and of_all.is_of_all
-    where not rounded.is_of_all
+        baselines.*,
+        {{ asked('tune_share_pct', 'double', var('tune_share_pct')) }} as share_pct,
+        {{ nearest_rank('sorted.of_counted', 'share_pct') }} as reached_value,
+        {{ nearest_rank('sorted.of_all', 'share_pct') }} as reached_by_all,
+        coalesce(sorted.runs_left_out, []) as runs_left_out,
+        {{ rounded_target('reached_value', 'comparator') }} as rounded_value,
+        nullif({{ rounded_target('reached_by_all', 'comparator') }}, rounded_value)
+            as pulled_target,
+    from baselines
+    left join sorted on {{ same_slo('baselines', 'sorted', subject='target_subject') }}
 ),
 
 decided as (
     select
-        told.*,
+        reached.*,
         case
             when pins.reason is not null then pins.reason
             when comparator = '<=' and target = 0
@@ -232,36 +71,36 @@ decided as (
             when 'tighter' then rounded_value
             when 'looser' then rounded_value
         end as proposed_target,
-    from told
-    left join pins on told.slo = pins.slo
+        case
+            when proposal = 'pinned' then pin_reason
+            when proposal = 'too_few'
+                then format('{} of at least {} runs with data', runs, {{ var('tune_runs_min') }})
+            when proposal = 'too_loose' and rounded_value is null
+                then 'what the share reaches is not a finite number'
+            when proposal = 'too_loose'
+                then format(
+                    'the share meets no more than {} {:g} {}, which no run could miss',
+                    comparator, rounded_value, unit
+                )
+            when is_too_strict then 'the share has none, and zero would allow none'
+        end as reason,
+    from reached
+    left join pins on reached.slo = pins.slo
 ),
 
-judged_anew as (
+failing_then as (
     select
         decided.slo,
         decided.scope,
         decided.subject,
-        count(*) filter (observations.status = 'fail') as failing_now,
-        count(distinct observations.run_id) filter (observations.status = 'fail')
-            as runs_failing_now,
-        count(*) filter (
-            if(
-                decided.comparator = '>=',
-                observations.value < decided.proposed_target,
-                observations.value > decided.proposed_target
-            )
-        ) as failing_then,
-        count(distinct observations.run_id) filter (
-            if(
-                decided.comparator = '>=',
-                observations.value < decided.proposed_target,
-                observations.value > decided.proposed_target
-            )
-        ) as runs_failing_then,
+        count(distinct observations.run_id) as runs,
+        count(*) as observations,
     from decided
-    left join observations
-        on {{ same_slo('decided', 'observations', subject='target_subject') }}
-    group by decided.slo, decided.scope, decided.subject
+    inner join observations
+        on
+            {{ same_slo('decided', 'observations', subject='target_subject') }}
+            and not {{ meets('observations.value', 'decided.comparator', 'proposed_target') }}
+    group by all
 ),
 
 final as (
@@ -280,31 +119,13 @@ final as (
         decided.pulled_target,
         decided.proposal,
         decided.proposed_target,
-        case
-            when decided.proposal = 'pinned' then decided.pin_reason
-            when decided.proposal = 'too_few'
-                then format(
-                    '{} of at least {} runs with data', decided.runs, {{ var('tune_runs_min') }}
-                )
-            when decided.proposal = 'too_loose' and decided.rounded_value is null
-                then 'what the share reaches is not a finite number'
-            when decided.proposal = 'too_loose'
-                then format(
-                    'the share meets no more than {} {:g} {}, which no run could miss',
-                    decided.comparator,
-                    decided.rounded_value,
-                    decided.unit
-                )
-            when decided.is_too_strict then 'the share has none, and zero would allow none'
-        end as reason,
-        judged_anew.runs_failing_now,
-        judged_anew.failing_now,
-        if(decided.proposed_target is not null, judged_anew.runs_failing_then, null)
-            as runs_failing_then,
-        if(decided.proposed_target is not null, judged_anew.failing_then, null) as failing_then,
+        decided.reason,
+        decided.runs_failing as runs_failing_now,
+        decided.observations_failing as failing_now,
+        if(proposed_target is null, null, coalesce(failing_then.runs, 0)) as runs_failing_then,
+        if(proposed_target is null, null, coalesce(failing_then.observations, 0)) as failing_then,
     from decided
-    inner join judged_anew
-        on {{ same_slo('decided', 'judged_anew') }}
+    left join failing_then on {{ same_slo('decided', 'failing_then') }}
 )
 
 select * from final

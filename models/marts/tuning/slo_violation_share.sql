@@ -2,22 +2,8 @@ with targets as (
     select * from {{ ref('slo_targets') }}
 ),
 
-observations as (
-    select * from {{ ref('slo_observations') }}
-    where status <> 'no_data'
-),
-
--- a run misses a target if any role or host that the target is for does
-judged as (
-    select
-        run_id,
-        slo,
-        scope,
-        target_subject,
-        any_value(length_s) as length_s,
-        bool_or(status = 'fail') as has_failed,
-    from observations
-    group by run_id, slo, scope, target_subject
+runs as (
+    select * from {{ ref('slo_run_values') }}
 ),
 
 final as (
@@ -25,16 +11,14 @@ final as (
         targets.slo,
         targets.scope,
         targets.subject,
-        count(judged.run_id) as runs,
-        count(*) filter (judged.has_failed) as runs_failing,
-        sum(judged.length_s) as judged_s,
-        coalesce(sum(judged.length_s) filter (judged.has_failed), 0 * sum(judged.length_s))
-            as failing_s,
+        count(runs.run_id) as runs,
+        count(*) filter (has_failed) as runs_failing,
+        sum(length_s) as judged_s,
+        coalesce(sum(length_s) filter (has_failed), 0 * judged_s) as failing_s,
         {{ percentage('failing_s', 'judged_s') }} as violation_pct,
     from targets
-    left join judged
-        on {{ same_slo('targets', 'judged', subject='target_subject') }}
-    group by targets.slo, targets.scope, targets.subject
+    left join runs on {{ same_slo('targets', 'runs', subject='target_subject') }}
+    group by all
 )
 
 select * from final
