@@ -21,11 +21,17 @@ import duckdb
 from exporter.compiled import Models
 from exporter.compiled import compiled as compiled_models
 
-_MODELS: Final = ("int_slis", "regression_ratios", "regression_percentiles", "regressions")
+_MODELS: Final = (
+    "int_slis",
+    "int_percentile_pools",
+    "regression_ratios",
+    "regression_percentiles",
+    "regressions",
+)
 #: The relations that those models read, as made-up runs fill them.
 _TABLES: Final = {
     "intermediate.int_chosen_runs": "run_id varchar",
-    "marts.regression_baselines": "run_id varchar, baseline_run_id varchar",
+    "intermediate.int_regression_baselines": "run_id varchar, baseline_run_id varchar",
     "marts.slo_verdicts": "run_id varchar, slo varchar, scope varchar, value double, "
     "sample_size double",
     "intermediate.int_ratio_counts": "run_id varchar, scope varchar, subject varchar, slo varchar, "
@@ -103,7 +109,7 @@ def yields(
         "from drawn"
     )
     connection.execute(
-        "insert into lake.marts.regression_baselines "
+        "insert into lake.intermediate.int_regression_baselines "
         "select later, run from drawn where later is not null"
     )
     connection.execute(
@@ -144,7 +150,7 @@ def ttfp(
             "from lake.intermediate.int_percentile_values"
         )
     connection.execute(
-        f"insert into lake.marts.regression_baselines select range, range || '.0' "
+        f"insert into lake.intermediate.int_regression_baselines select range, range || '.0' "
         f"from range({pairs})"
     )
     connection.execute(

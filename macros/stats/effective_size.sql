@@ -9,31 +9,25 @@
     regression_clusters_min of them, a share of 0 or 1, or a variance that rounding makes negative.
     Nor does it exceed the number of observations, which stands alone where weights are so small
     that their squares are 0.
-  Arguments: names of columns in scope: observations, their number; numerator, denominator, sums of
-    weights; weights_squared, the sum of squared weights; over clusters, numerators_squared, products (numerator x
-    denominator) and denominators_squared, sums; clusters, their number, NULL where each
-    observation is one.
+  Arguments: counts, alias of a relation with the columns of int_ratio_counts, or sums of them.
   Returns: SQL for the size; NULL without observations.
   Example: 10 requests of weight 1 give 10, 10 of weight 5 give 10 too
 -#}
-{%- macro effective_size(
-    observations, numerator, denominator, weights_squared, numerators_squared, products,
-    denominators_squared, clusters
-) -%}
+{%- macro effective_size(counts) -%}
+    {%- set share = counts ~ ".numerator / " ~ counts ~ ".denominator" -%}
     least(
-        {{ observations }},
-        pow({{ denominator }}, 2) / nullif({{ weights_squared }}, 0),
+        {{ counts }}.observations,
+        pow({{ counts }}.denominator, 2) / nullif({{ counts }}.weights_squared, 0),
         case
-            when {{ clusters }} >= {{ var('regression_clusters_min') }}
+            when {{ counts }}.clusters >= {{ var('regression_clusters_min') }}
                 then
-                    {{ numerator }} * ({{ denominator }} - {{ numerator }})
-                    * ({{ clusters }} - 1) / {{ clusters }} / nullif(
+                    {{ counts }}.numerator * ({{ counts }}.denominator - {{ counts }}.numerator)
+                    * ({{ counts }}.clusters - 1) / {{ counts }}.clusters / nullif(
                         greatest(
                             0,
-                            {{ numerators_squared }}
-                            - 2 * {{ numerator }} / {{ denominator }} * {{ products }}
-                            + pow({{ numerator }} / {{ denominator }}, 2)
-                            * {{ denominators_squared }}
+                            {{ counts }}.numerators_squared
+                            - 2 * {{ share }} * {{ counts }}.products
+                            + pow({{ share }}, 2) * {{ counts }}.denominators_squared
                         ),
                         0
                     )

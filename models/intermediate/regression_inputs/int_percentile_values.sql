@@ -45,14 +45,7 @@ final as (
         measure,
         observations,
         -- of many, those nearest to as many at even distances
-        if(
-            observations <= {{ kept }},
-            amounts,
-            [
-                amounts[1 + round(step * (observations - 1) / ({{ kept }} - 1))::bigint]
-                for step in range({{ kept }})
-            ]
-        ) as amounts,
+        if(observations <= {{ kept }}, amounts, {{ evenly_spaced('amounts', kept) }}) as amounts,
     from observed
 )
 

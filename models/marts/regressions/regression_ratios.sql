@@ -7,7 +7,7 @@ chosen as (
 ),
 
 baselines as (
-    select * from {{ ref('regression_baselines') }}
+    select * from {{ ref('int_regression_baselines') }}
 ),
 
 levels as (
@@ -19,52 +19,28 @@ before as (
     select
         baselines.run_id,
         counts.* exclude (run_id),
-        {{ effective_size(
-            'counts.observations', 'counts.numerator', 'counts.denominator',
-            'counts.weights_squared', 'counts.numerators_squared', 'counts.products',
-            'counts.denominators_squared', 'counts.clusters'
-        ) }} as size,
+        numerator / denominator as share,
+        sum(numerator) over together / sum(denominator) over together as share_of_all,
+        {{ effective_size('counts') }} as size,
     from baselines
     inner join counts on baselines.baseline_run_id = counts.run_id
+    window together as (partition by baselines.run_id, scope, subject, slo)
 ),
 
+-- how much more the runs before differ than chance makes them: Pearson's statistic by its degrees
+-- of freedom (P. McCullagh, J. A. Nelder 1989, "Generalized Linear Models", 2nd ed., section 4.5)
 pooled as (
     select
         run_id,
         scope,
         subject,
         slo,
+        sum(columns(* exclude (run_id, scope, subject, slo, share, share_of_all, size))),
         count(*) as runs,
-        sum(observations) as observations,
-        sum(numerator) / sum(denominator) as share,
-        sum(numerator) as numerator,
-        sum(denominator) as denominator,
-        sum(weights_squared) as weights_squared,
-        sum(numerators_squared) as numerators_squared,
-        sum(products) as products,
-        sum(denominators_squared) as denominators_squared,
-        sum(clusters) as clusters,
+        sum(size * pow(share - share_of_all, 2))
+        / nullif(any_value(share_of_all * (1 - share_of_all)), 0) / (runs - 1) as spread,
     from before
-    group by run_id, scope, subject, slo
-),
-
--- how much more the runs before differ than chance makes them: Pearson's statistic by its degrees
--- of freedom (P. McCullagh, J. A. Nelder 1989, "Generalized Linear Models", 2nd ed., section 4.5)
-spread as (
-    select
-        before.run_id,
-        before.scope,
-        before.subject,
-        before.slo,
-        sum(before.size * pow(before.numerator / before.denominator - pooled.share, 2))
-        / nullif(any_value(pooled.share * (1 - pooled.share)), 0) / (count(*) - 1) as dispersion,
-    from before
-    inner join pooled
-        on
-            {{ same_slo('before', 'pooled') }}
-            and before.run_id = pooled.run_id
-    group by before.run_id, before.scope, before.subject, before.slo
-    having count(*) >= {{ var('regression_spread_runs_min') }}
+    group by all
 ),
 
 sided as (
@@ -74,42 +50,31 @@ sided as (
         counts.subject,
         counts.slo,
         counts.numerator / counts.denominator as share,
-        pooled.share as share_before,
-        counts.observations,
-        pooled.observations as observations_before,
-        pooled.runs as runs_before,
-        greatest(1, coalesce(spread.dispersion, 1)) as dispersion,
-        {{ effective_size(
-            'counts.observations', 'counts.numerator', 'counts.denominator',
-            'counts.weights_squared', 'counts.numerators_squared', 'counts.products',
-            'counts.denominators_squared', 'counts.clusters'
-        ) }} / greatest(1, coalesce(spread.dispersion, 1)) as size,
-        {{ effective_size(
-            'pooled.observations', 'pooled.numerator', 'pooled.denominator',
-            'pooled.weights_squared', 'pooled.numerators_squared', 'pooled.products',
-            'pooled.denominators_squared', 'pooled.clusters'
-        ) }} / greatest(1, coalesce(spread.dispersion, 1)) as size_before,
+        pooled.numerator / pooled.denominator as share_before,
+        counts.observations as sample_size,
+        pooled.observations as baseline_sample_size,
+        if(
+            pooled.runs >= {{ var('regression_spread_runs_min') }},
+            greatest(1, coalesce(pooled.spread, 1)),
+            1
+        ) as dispersion,
+        {{ effective_size('counts') }} / dispersion as effective_size,
+        {{ effective_size('pooled') }} / dispersion as baseline_effective_size,
+        pooled.runs as baseline_runs,
         levels.z,
     from counts
     semi join chosen on counts.run_id = chosen.run_id
     cross join levels
-    left join pooled
-        on
-            {{ same_slo('counts', 'pooled') }}
-            and counts.run_id = pooled.run_id
-    left join spread
-        on
-            {{ same_slo('counts', 'spread') }}
-            and counts.run_id = spread.run_id
+    left join pooled on {{ same_slo('counts', 'pooled') }} and counts.run_id = pooled.run_id
 ),
 
 bounded as (
     select
         *,
-        {{ wilson_interval('share', 'size', 'z') }} as around,
-        {{ wilson_interval('share_before', 'size_before', 'z') }} as around_before,
+        {{ wilson_interval('share', 'effective_size', 'z') }} as around,
+        {{ wilson_interval('share_before', 'baseline_effective_size', 'z') }} as around_before,
         -- events come whole, the interval's mathematics does not: half of one on each side
-        (1 / size + 1 / size_before) / 2 as half_an_event,
+        (1 / effective_size + 1 / baseline_effective_size) / 2 as half_an_event,
     from sided
 ),
 
@@ -132,15 +97,15 @@ final as (
         100 * share_before as baseline_value,
         100 * around_before.low as baseline_low,
         100 * around_before.high as baseline_high,
-        if(difference.low is null, null, 100 * greatest(-1, difference.low - half_an_event))
+        if(difference is null, null, 100 * greatest(-1, difference.low - half_an_event))
             as change_low,
-        if(difference.high is null, null, 100 * least(1, difference.high + half_an_event))
+        if(difference is null, null, 100 * least(1, difference.high + half_an_event))
             as change_high,
-        observations as sample_size,
-        observations_before as baseline_sample_size,
-        size as effective_size,
-        size_before as baseline_effective_size,
-        runs_before as baseline_runs,
+        sample_size,
+        baseline_sample_size,
+        effective_size,
+        baseline_effective_size,
+        baseline_runs,
         dispersion,
     from compared
 )

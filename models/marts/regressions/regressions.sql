@@ -18,7 +18,7 @@ baselines as (
     select
         run_id,
         list(baseline_run_id order by baseline_run_id) as run_ids,
-    from {{ ref('regression_baselines') }}
+    from {{ ref('int_regression_baselines') }}
     group by run_id
 ),
 
@@ -38,6 +38,8 @@ verdicts as (
     select
         run_id,
         slo,
+        scope,
+        subject,
         value,
         sample_size,
     from {{ ref('slo_verdicts') }}
@@ -49,7 +51,7 @@ expected as (
     select
         runs.run_id,
         'run' as scope,
-        null::varchar as subject,
+        null as subject,
         slos.slo,
     from runs
     cross join slos
@@ -65,34 +67,45 @@ expected as (
 
 joined as (
     select
-        expected.run_id,
-        expected.scope,
-        expected.subject,
-        expected.slo,
+        expected.*,
         slos.comparator,
-        if(coalesce(estimates.is_ratio, false), '%', slos.unit) as unit,
-        if(slos.comparator = '>=', -1, 1) as worse_sign,
+        if(estimates.is_ratio, '%', slos.unit) as unit,
         slos.smallest_sample,
         estimates.slo is not null as is_comparable,
         coalesce(estimates.value, verdicts.value) as value,
         coalesce(estimates.sample_size, verdicts.sample_size) as sample_size,
+        coalesce(estimates.baseline_runs, 0) as baseline_runs,
+        coalesce(baselines.run_ids, []) as baseline_run_ids,
         estimates.* exclude (
             run_id, scope, subject, slo, is_ratio, baseline_runs, value, sample_size
         ),
-        coalesce(estimates.baseline_runs, 0) as baseline_runs,
-        coalesce(baselines.run_ids, []) as baseline_run_ids,
     from expected
     inner join slos on expected.slo = slos.slo
     left join baselines on expected.run_id = baselines.run_id
     left join estimates
-        on
-            {{ same_slo('expected', 'estimates') }}
-            and expected.run_id = estimates.run_id
+        on {{ same_slo('expected', 'estimates') }} and expected.run_id = estimates.run_id
     left join verdicts
-        on
-            expected.run_id = verdicts.run_id
-            and expected.scope = 'run'
-            and expected.slo = verdicts.slo
+        on {{ same_slo('expected', 'verdicts') }} and expected.run_id = verdicts.run_id
+),
+
+explained as (
+    select
+        *,
+        case
+            when value is null then 'nothing was measured'
+            when not is_comparable then 'no interval is known for changes of this SLI'
+            when len(baseline_run_ids) = 0 then 'no run before it'
+            when baseline_value is null then 'nothing was measured before'
+            when least(sample_size, baseline_sample_size) < smallest_sample
+                then format('fewer than {:.0f} measured', smallest_sample)
+            when change_low is null and dispersion > 1
+                then format(
+                    'the runs before differ too much for a percentile at {:g} %', {{ confidence() }}
+                )
+            when change_low is null
+                then format('too few for a percentile at {:g} %', {{ confidence() }})
+        end as missing,
+    from joined
 ),
 
 final as (
@@ -109,27 +122,12 @@ final as (
         change_low,
         change_high,
         case
-            when change_low is null or value is null then 'not_enough_data'
-            when sample_size < smallest_sample or baseline_sample_size < smallest_sample
-                then 'not_enough_data'
-            when change_low > 0 then if(worse_sign = 1, 'worse', 'better')
-            when change_high < 0 then if(worse_sign = 1, 'better', 'worse')
+            when missing is not null then 'not_enough_data'
+            when change_low > 0 then if(comparator = '>=', 'better', 'worse')
+            when change_high < 0 then if(comparator = '>=', 'worse', 'better')
             else 'same'
         end as verdict,
-        case
-            when value is null then 'nothing was measured'
-            when not is_comparable then 'no interval is known for changes of this SLI'
-            when len(baseline_run_ids) = 0 then 'no run before it'
-            when baseline_value is null then 'nothing was measured before'
-            when sample_size < smallest_sample or baseline_sample_size < smallest_sample
-                then format('fewer than {:.0f} measured', smallest_sample)
-            when change_low is null and dispersion > 1
-                then format(
-                    'the runs before differ too much for a percentile at {:g} %', {{ confidence() }}
-                )
-            when change_low is null
-                then format('too few for a percentile at {:g} %', {{ confidence() }})
-        end as missing,
+        missing,
         value_low,
         value_high,
         baseline_low,
@@ -142,7 +140,7 @@ final as (
         baseline_runs,
         baseline_run_ids,
         {{ confidence() }} as confidence_pct,
-    from joined
+    from explained
 )
 
 select * from final

@@ -29,7 +29,6 @@ sorted as (
     group by all
 ),
 
--- where the runs left out make no difference, there is nothing to tell of them
 reached as (
     select
         baselines.*,
@@ -37,16 +36,23 @@ reached as (
         {{ nearest_rank('sorted.of_counted', 'share_pct') }} as reached_value,
         {{ nearest_rank('sorted.of_all', 'share_pct') }} as reached_by_all,
         coalesce(sorted.runs_left_out, []) as runs_left_out,
-        {{ rounded_target('reached_value', 'comparator') }} as rounded_value,
-        nullif({{ rounded_target('reached_by_all', 'comparator') }}, rounded_value)
-            as pulled_target,
     from baselines
     left join sorted on {{ same_slo('baselines', 'sorted', subject='target_subject') }}
 ),
 
+rounded as (
+    select
+        *,
+        {{ rounded_target('reached_value', 'comparator') }} as rounded_value,
+        {{ rounded_target('reached_by_all', 'comparator') }} as rounded_by_all,
+    from reached
+),
+
 decided as (
     select
-        reached.*,
+        rounded.*,
+        -- where the runs left out make no difference, there is nothing to tell of them
+        nullif(rounded_by_all, rounded_value) as pulled_target,
         case
             when pins.reason is not null then pins.reason
             when comparator = '<=' and target = 0
@@ -84,8 +90,8 @@ decided as (
                 )
             when is_too_strict then 'the share has none, and zero would allow none'
         end as reason,
-    from reached
-    left join pins on reached.slo = pins.slo
+    from rounded
+    left join pins on rounded.slo = pins.slo
 ),
 
 failing_then as (
