@@ -11,12 +11,11 @@ moment as (
 ),
 
 kinds as (
-    select
+    select distinct
         slo,
         scope,
-        if(bool_or(good is not null), 'events', 'slices') as counted_in,
+        counted_in,
     from targets
-    group by slo, scope
 ),
 
 -- the running hour counts with what it has recorded so far
@@ -27,10 +26,7 @@ begun as (
         moment.as_of,
         verdicts.status in ('good', 'bad') as is_judged,
     from verdicts
-    inner join kinds
-        on
-            verdicts.slo = kinds.slo
-            and verdicts.scope = kinds.scope
+    inner join kinds on verdicts.slo = kinds.slo and verdicts.scope = kinds.scope
     cross join moment
     where
         verdicts.hour_at < moment.as_of
@@ -39,18 +35,7 @@ begun as (
 
 final as (
     select
-        run_id,
-        hour_at,
-        slo,
-        scope,
-        subject,
-        counted_in,
-        as_of,
-        target,
-        objective_pct,
-        window_days,
-        status,
-        is_judged,
+        * exclude (comparator, unit, value, sample_size, good_events),
         case
             when counted_in = 'slices' then is_judged::double
             when good_events is not null then sample_size

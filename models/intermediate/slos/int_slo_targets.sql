@@ -11,6 +11,8 @@ final as (
         targets.*,
         slis.sample,
         slis.good,
+        if(bool_or(slis.good is not null) over (partition by slo, scope), 'events', 'slices')
+            as counted_in,
     from targets
     left join slis on targets.slo = slis.sli
 )

@@ -23,14 +23,14 @@ recent as (
 
 summed as (
     select
-        recent.slo,
-        recent.scope,
-        recent.subject,
-        windows.window_hours,
-        count(*) filter (recent.is_judged) as slices_judged,
-        count(*) filter (recent.status = 'bad') as slices_bad,
-        sum(recent.counted) as counted,
-        sum(recent.bad) as bad,
+        slo,
+        scope,
+        subject,
+        window_hours,
+        count(*) filter (is_judged) as slices_judged,
+        count(*) filter (status = 'bad') as slices_bad,
+        sum(counted) as counted,
+        sum(bad) as bad,
     from recent
     inner join windows
         on recent.hour_at + to_hours(1) > recent.as_of - to_hours(windows.window_hours)
@@ -47,18 +47,15 @@ final as (
         coalesce(summed.slices_bad, 0) as slices_bad,
         -- 1 spends just all of the budget within its window
         case
-            when budgets.slices_judged < budgets.slices_needed then null
-            when budgets.slices_needed is null then null
             when budgets.counted_in = 'events' and summed.counted < budgets.smallest_sample
                 then null
-            else 100 * summed.bad / nullif(summed.counted, 0) / nullif(budgets.allowed_pct, 0)
+            when budgets.slices_judged >= budgets.slices_needed
+                then 100 * summed.bad / nullif(summed.counted, 0) / nullif(budgets.allowed_pct, 0)
         end as burn_rate,
     from budgets
     cross join windows
     left join summed
-        on
-            {{ same_slo('budgets', 'summed') }}
-            and windows.window_hours = summed.window_hours
+        on {{ same_slo('budgets', 'summed') }} and windows.window_hours = summed.window_hours
 )
 
 select * from final

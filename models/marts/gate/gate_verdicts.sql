@@ -31,17 +31,11 @@ judged as (
         criteria.criterion,
         criteria.title,
         case
-            when
-                (criteria.comparator = '<' and measured.value >= criteria.threshold)
-                or (criteria.comparator = '<=' and measured.value > criteria.threshold)
-                -- more may come while not all is measured
-                or (
-                    criteria.comparator = '>='
-                    and measured.value < criteria.threshold
-                    and measured.is_complete
-                )
-                then 'failed'
-            when measured.value is null or not measured.is_complete then 'not_measured'
+            when comparator = '<' and value >= threshold then 'failed'
+            when comparator = '<=' and value > threshold then 'failed'
+            -- more may come while not all is measured
+            when comparator = '>=' and value < threshold and is_complete then 'failed'
+            when value is null or not is_complete then 'not_measured'
             else 'passed'
         end as status,
         measured.value,
