@@ -1,7 +1,6 @@
+-- a target can be asked for instead of the seed's: "what if it were 90?"
 with slices as (
-    select
-        -- a target that is asked for instead of the seed's: "what if it were 90?"
-        * replace (coalesce(getvariable('asked_targets')[slo], target)::double as target),
+    select * replace (coalesce(getvariable('asked_targets')[slo], target)::double as target),
     from {{ ref('slo_slices') }}
     where list_contains({{ asked('chosen_runs', 'varchar[]', '[run_id]') }}, run_id)
 ),

@@ -54,21 +54,19 @@ ranked as (
 named as (
     select
         hours.*,
-        if(ranked.place <= {{ var('report_heat_hosts') }}, hours.host, null) as shown_host,
-        if(ranked.place <= {{ var('report_heat_hosts') }}, ranked.place, null) as shown_place,
+        if(place <= {{ var('report_heat_hosts') }}, hours.host, null) as shown_host,
+        least(place, {{ var('report_heat_hosts') }} + 1) as shown_place,
     from hours
     inner join ranked on hours.host = ranked.host
 ),
 
 cells as (
     select
-        named.shown_host as host,
-        coalesce(named.shown_place, {{ var('report_heat_hosts') }} + 1) as place,
+        shown_host as host,
+        shown_place as place,
         -- weeks begin on Mondays, as 2001-01-01 was one
-        time_bucket(
-            to_hours(sized.cell_hours), named.hour_at, timestamp '2001-01-01'
-        ) as cell_at,
-        sized.cell_hours,
+        time_bucket(to_hours(cell_hours), hour_at, timestamp '2001-01-01') as cell_at,
+        cell_hours,
         count(distinct named.host) as hosts,
         sum(named.network_requests) as network_requests,
         sum(named.http_429_requests) as http_429_requests,
@@ -86,25 +84,12 @@ final as (
         cells.*,
         coalesce(own.target, usual.target) as http_429_target,
         -- 0 is none, 1 within the target (or without one), then up to 2, 5, 10 times it, and more
-        case
-            when cells.http_429_pct is null then null
-            when cells.http_429_pct = 0 then 0
-            when coalesce(cells.http_429_pct <= http_429_target, true) then 1
-            when cells.http_429_pct <= 2 * http_429_target then 2
-            when cells.http_429_pct <= 5 * http_429_target then 3
-            when cells.http_429_pct <= 10 * http_429_target then 4
-            else 5
-        end as http_429_level,
+        {{ heat_level('http_429_pct', [
+            '0', 'http_429_target', '2 * http_429_target', '5 * http_429_target',
+            '10 * http_429_target'
+        ]) }} as http_429_level,
         -- errors have no target
-        case
-            when cells.error_pct is null then null
-            when cells.error_pct = 0 then 0
-            when cells.error_pct <= 2 then 1
-            when cells.error_pct <= 5 then 2
-            when cells.error_pct <= 10 then 3
-            when cells.error_pct <= 25 then 4
-            else 5
-        end as error_level,
+        {{ heat_level('error_pct', [0, 2, 5, 10, 25]) }} as error_level,
     from cells
     left join targets as own on cells.host = own.subject
     left join targets as usual on usual.subject is null

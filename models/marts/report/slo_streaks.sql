@@ -48,9 +48,7 @@ final as (
         ended.last_met > 0 as was_met_before,
     from judged
     inner join ended
-        on
-            {{ same_slo('judged', 'ended') }}
-            and judged.place = ended.last_met + 1
+        on {{ same_slo('judged', 'ended') }} and judged.place = ended.last_met + 1
 )
 
 select * from final

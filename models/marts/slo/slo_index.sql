@@ -3,14 +3,17 @@ with runs as (
 ),
 
 targets as (
-    select * from {{ ref('int_slo_targets') }}
+    select
+        *,
+        bool_or(subject is null) over (partition by slo, scope) as has_default,
+    from {{ ref('int_slo_targets') }}
 ),
 
 roles as (
     select
         run_id,
         'run_role' as scope,
-        role as subject
+        role as subject,
     from {{ ref('role_slis') }}
 ),
 
@@ -18,16 +21,23 @@ hosts as (
     select
         run_id,
         'run_host' as scope,
-        host as subject
+        host as subject,
     from {{ ref('host_slis') }}
 ),
 
-defaults as (
+met as (
+    from roles
+    union all
+    from hosts
+    union all
     select
-        slo,
-        scope
-    from targets
-    where subject is null
+        runs.run_id,
+        scopes.scope,
+        null as subject,
+    from runs
+    cross join unnest(['run', 'run_host']) as scopes (scope)
+    -- a run that met no host at all still has a row to say so
+    where scopes.scope = 'run' or runs.run_id not in (select hosts.run_id from hosts)
 ),
 
 -- what a target could be held against: the subjects a run met, and the roles a target names
@@ -35,72 +45,26 @@ defaults as (
 -- nothing but named hosts has a target)
 candidates as (
     select
-        runs.run_id,
-        targets.slo,
-        targets.scope,
-        null::varchar as subject
-    from runs
-    cross join (select distinct
-        slo,
-        scope
-    from targets
-    where scope = 'run') as targets
-
-    union
-
-    select
-        runs.run_id,
-        targets.slo,
-        targets.scope,
-        targets.subject
-    from runs
-    cross join targets
-    left join defaults
-        on
-            targets.slo = defaults.slo
-            and targets.scope = defaults.scope
-    where
-        targets.subject is not null
-        and (targets.scope = 'run_role' or defaults.slo is null)
-
-    union
-
-    select
         met.run_id,
         targets.slo,
         targets.scope,
-        met.subject
-    from (
-        from roles
-        union all
-        from hosts
-    ) as met
-    inner join (select distinct
-        slo,
-        scope
-    from targets) as targets on met.scope = targets.scope
-
+        met.subject,
+    from met
+    inner join targets on met.scope = targets.scope
     union
-
-    -- a run that met no host at all still has a row to say so
     select
         runs.run_id,
         targets.slo,
         targets.scope,
-        null::varchar as subject
+        targets.subject,
     from runs
-    cross join defaults as targets
-    where
-        targets.scope = 'run_host'
-        and runs.run_id not in (select run_id from hosts)
+    cross join targets
+    where subject is not null and (scope = 'run_role' or not has_default)
 ),
 
 final as (
     select
-        candidates.run_id,
-        candidates.slo,
-        candidates.scope,
-        candidates.subject,
+        candidates.*,
         targets.comparator,
         targets.target,
         targets.unit,

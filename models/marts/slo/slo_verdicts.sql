@@ -6,7 +6,10 @@ with expected as (
 ),
 
 measurements as (
-    select * from {{ ref('slo_measurements') }}
+    select
+        * exclude (measure),
+        measure as slo,
+    from {{ ref('slo_measurements') }}
     {{ where_touched() }}
 ),
 
@@ -17,35 +20,24 @@ measured as (
         samples.amount as sample_size,
     from expected
     left join measurements as slis
-        on
-            expected.run_id = slis.run_id
-            and expected.scope = slis.scope
-            and expected.subject is not distinct from slis.subject
-            and expected.slo = slis.measure
+        on {{ same_slo('expected', 'slis') }} and expected.run_id = slis.run_id
     left join measurements as samples
         on
             expected.run_id = samples.run_id
             and expected.scope = samples.scope
             and expected.subject is not distinct from samples.subject
-            and expected.sample = samples.measure
+            and expected.sample = samples.slo
 ),
 
 judged as (
     select
-        run_id,
-        slo,
-        scope,
-        subject,
-        comparator,
-        target,
-        unit,
-        value,
+        * exclude (sample, good, objective_pct, window_days, smallest_sample, sample_size),
         case
             when value is null then 'no_data'
             when {{ meets('value', 'comparator', 'target') }} then 'pass'
             else 'fail'
         end as status,
-        case when comparator = '>=' then value - target else target - value end as distance,
+        if(comparator = '>=', value - target, target - value) as distance,
         coalesce(sample_size, 0) as sample_size,
         -- a part of the target, so that ms and % compare; a target of 0 counts as 1
         distance / coalesce(nullif(abs(target), 0), 1) as relative_distance,
