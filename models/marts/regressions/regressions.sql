@@ -35,14 +35,7 @@ estimates as (
 ),
 
 verdicts as (
-    select
-        run_id,
-        slo,
-        scope,
-        subject,
-        value,
-        sample_size,
-    from {{ ref('slo_verdicts') }}
+    select * from {{ ref('slo_verdicts') }}
     where scope = 'run'
 ),
 

@@ -43,22 +43,19 @@ final as (
         'it does not fit the column' as reason,
         amount::bigint as amount,
     from misfits
+    {%- for kind, reason, amount in [
+        ('event dropped', 'the recorder could not keep up, or not write', 'events_dropped'),
+        ('value damaged', 'the recorder could not store it as it was', 'values_damaged'),
+    ] %}
     union all
     select
-        'event dropped' as kind,
+        '{{ kind }}' as kind,
         'recorder' as subject,
-        'the recorder could not keep up, or not write' as reason,
-        events_dropped::bigint as amount,
+        '{{ reason }}' as reason,
+        {{ amount }}::bigint as amount,
     from recorders
-    where events_dropped > 0
-    union all
-    select
-        'value damaged' as kind,
-        'recorder' as subject,
-        'the recorder could not store it as it was' as reason,
-        values_damaged::bigint as amount,
-    from recorders
-    where values_damaged > 0
+    where {{ amount }} > 0
+    {%- endfor %}
 )
 
 select * from final

@@ -3,10 +3,7 @@ with chosen as (
 ),
 
 targets as (
-    select
-        subject,
-        target,
-    from {{ ref('slo_targets') }}
+    select * from {{ ref('slo_targets') }}
     where slo = 'http_429_pct' and scope = 'run_host'
 ),
 

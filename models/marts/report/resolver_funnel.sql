@@ -1,16 +1,5 @@
-with attempts as (
-    select
-        *,
-        coalesce(resolver, 'unknown') as resolver_or_unknown,
-    from {{ ref('stg_fallback_attempts') }}
-),
-
-solved as (
-    select
-        run_id,
-        artifact_key,
-        resolver,
-    from {{ ref('int_artifact_ttfp') }}
+with solved as (
+    select * from {{ ref('int_artifact_ttfp') }}
 ),
 
 -- an artifact counts once for a resolver, however often that was tried
@@ -18,12 +7,12 @@ tried as (
     select
         run_id,
         artifact_key,
-        resolver_or_unknown as resolver,
+        coalesce(resolver, 'unknown') as resolver,
         min(ts) as first_ts,
         count(*) as attempts,
-    from attempts
+    from {{ ref('stg_fallback_attempts') }}
     where artifact_key is not null and outcome is distinct from 'skipped'
-    group by run_id, artifact_key, resolver_or_unknown
+    group by all
 ),
 
 placed as (

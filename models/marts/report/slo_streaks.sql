@@ -3,10 +3,7 @@ with chosen as (
 ),
 
 runs as (
-    select
-        run_id,
-        last_event_at,
-    from {{ ref('int_runs') }}
+    select * from {{ ref('int_runs') }}
 ),
 
 -- no data is neither a miss nor an end of them

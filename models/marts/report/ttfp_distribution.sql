@@ -16,7 +16,7 @@ sided as (
     from bins
     semi join chosen on bins.run_id = chosen.run_id
     where {{ diagnosed_run() }} is not null
-    group by bins.place, bins.above_ms, bins.up_to_ms, bins.run_id = {{ diagnosed_run() }}
+    group by all
 ),
 
 final as (

@@ -1,8 +1,5 @@
 with artifacts as (
-    select
-        run_id,
-        ttfp_wall_ms,
-    from {{ ref('int_artifact_ttfp') }}
+    select * from {{ ref('int_artifact_ttfp') }}
 ),
 
 -- in steps of 1, 2 and 5, in which people and targets count
@@ -44,7 +41,7 @@ final as (
             timed.run_id = artifacts.run_id
             and (bins.above_ms is null or bins.above_ms < artifacts.ttfp_wall_ms)
             and bins.up_to_ms >= artifacts.ttfp_wall_ms
-    group by timed.run_id, bins.place, bins.above_ms, bins.up_to_ms
+    group by all
 )
 
 select * from final

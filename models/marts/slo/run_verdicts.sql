@@ -25,11 +25,7 @@ final as (
         slos_failed = 0 as has_passed,
         slos_failed + slos_without_data + host_slos_failed + host_slos_without_data = 0
             as has_passed_strictly,
-        slos_failed,
-        slos_without_data,
-        slos_passed,
-        host_slos_failed,
-        host_slos_without_data,
+        * exclude (run_id),
     from counted
 )
 

@@ -1,10 +1,5 @@
 with final as (
-    select
-        run_id,
-        scope,
-        subject,
-        measure,
-        amount,
+    select * exclude (grain, starts_at)
     from {{ ref('int_sli_amounts') }}
     where grain = 'run'
 )
