@@ -32,8 +32,8 @@ _MODELS: Final = (
 _TABLES: Final = {
     "intermediate.int_chosen_runs": "run_id varchar",
     "intermediate.int_regression_baselines": "run_id varchar, baseline_run_id varchar",
-    "marts.slo_verdicts": "run_id varchar, slo varchar, scope varchar, subject varchar, value double, "
-    "sample_size double",
+    "marts.slo_verdicts": "run_id varchar, slo varchar, scope varchar, subject varchar, "
+    "value double, sample_size double",
     "intermediate.int_ratio_counts": "run_id varchar, scope varchar, subject varchar, slo varchar, "
     "numerator double, denominator double, observations double, weights_squared double, "
     "numerators_squared double, products double, denominators_squared double, clusters bigint",
