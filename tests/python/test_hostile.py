@@ -221,7 +221,7 @@ def copy_of_project(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / "tests" / name, project / "tests" / name)
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(ROOT / name, project / name)
-    with (project / "models" / "marts" / "run_summary.sql").open("a") as file:
+    with (project / "models" / "marts" / "runs" / "run_summary.sql").open("a") as file:
         file.write("-- changed\n")
     return project
 

@@ -22,7 +22,7 @@ GOOD = (20, 20, 19, 19, 18, 18, 17, 17, 16, 10)  # of 20: yields of 100 down to 
 def project_of(tmp_path: Path) -> Path:
     """Return a project of one's own, the same as ours, whose seed can be written."""
     project = copy_of_project(tmp_path)
-    changed = project / "models" / "marts" / "run_summary.sql"
+    changed = project / "models" / "marts" / "runs" / "run_summary.sql"
     changed.write_text(changed.read_text().removesuffix("-- changed\n"))
     return project
 
