@@ -5,6 +5,7 @@
   Example: http_429_pct gives is_network
 -#}
 {%- macro sli_condition(sli) -%}
+    {%- do sli_check(sli) -%}
     {%- set samples = var('sli_samples') | selectattr('name', 'equalto', sli.meta.sample) | list -%}
     {%- if not samples or samples[0].meta.fact != sli.meta.fact -%}
         {{ exceptions.raise_compiler_error(

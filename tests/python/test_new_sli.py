@@ -159,7 +159,7 @@ def test_three_edits_add_a_ratio_and_a_percentile(tool: Tool, tmp_path: Path) ->
     assert slow == {"a.example": 50, "b.example": 50}
     # docs: the columns of a mart, with type and words
     nodes = json.loads(tool_manifest(project, tmp_path))["nodes"]
-    column = nodes["model.docstokg_telemetry.host_slis.v1"]["columns"]["redirect_pct"]
+    column = nodes["model.docstokg_telemetry.host_slis"]["columns"]["redirect_pct"]
     assert (column["data_type"], column["description"]) == (
         "double", "Network requests answered 3xx in 100 (%)."
     )  # fmt: skip
