@@ -3,9 +3,9 @@
 with hosts as (
     select
         run_id,
-        host,
-    from {{ ref('host_slis') }}
-    where breaker_opens_per_hour is not null
+        subject as host,
+    from {{ ref('int_breaker_slis') }}
+    where grain = 'run' and scope = 'run_host' and breaker_opens_per_hour is not null
 ),
 
 failures as (

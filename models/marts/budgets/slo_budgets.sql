@@ -12,7 +12,7 @@ within as (
     select
         *,
         round(sum(bad) over so_far, 9) as bad_so_far,
-    from {{ ref('int_budget_slices') }}
+    from {{ ref('budget_slices') }}
     where hour_at + to_hours(1) > as_of - to_seconds(window_days * 86400)
     window so_far as (
         partition by slo, scope, subject order by hour_at, run_id rows unbounded preceding

@@ -1,5 +1,5 @@
 with slices as (
-    select * from {{ ref('int_budget_slices') }}
+    select * from {{ ref('budget_slices') }}
     where counted is not null
 ),
 

@@ -1,7 +1,7 @@
 {{ config(materialized='incremental') }}
 
 with exposed_hosts as (
-    select * from {{ ref('int_exposed_hosts') }}
+    select * from {{ ref('exposed_hosts') }}
     {{ where_touched() }}
 ),
 
