@@ -24,10 +24,7 @@ final as (
         {{ utc_timestamp('downloads.seconds') }} as occurred_at,
         {{ non_blank('downloads.work_id') }} as work_id,
         {{ non_blank('downloads.artifact_id') }} as artifact_id,
-        coalesce(
-            {{ resolver_name('downloads.source', 'downloads.resolver_name', 'downloads.metadata') }},
-            'unknown'
-        ) as resolver,
+        coalesce({{ resolver_name('source', 'resolver_name', 'metadata') }}, 'unknown') as resolver,
         -- a row that names no artifact is an artifact of its own; two workers' files may give out
         -- the same id
         coalesce(
