@@ -177,6 +177,44 @@ def tool_manifest(project: Path, tmp_path: Path) -> str:
     return (tmp_path / "target" / "manifest.json").read_text()
 
 
+@pytest.mark.slow
+def test_a_new_column_is_read_by_four_edits(tmp_path: Path) -> None:
+    project = copy_of_project(tmp_path)
+    shutil.copytree(
+        ROOT / "exporter", project / "exporter", ignore=shutil.ignore_patterns("_compiled")
+    )
+    for file, mark, added_line in (
+        ("exporter/raw_schema.py", '"elapsed_ms": "double",', '"received_kb": "double",'),
+        ("models/raw_views/http_events.sql", "elapsed_ms,", "received_kb,"),
+        ("models/staging/stg_http_events.sql", "elapsed_ms,", "received_kb,"),
+        ("models/intermediate/facts/int_requests.sql", "rate_delay_ms,", "received_kb,"),
+    ):
+        path = project / file
+        path.write_text(path.read_text().replace(mark, f"{mark}\n        {added_line}", 1))
+    large = DECLARED[: DECLARED.index("    - name: latency")].replace("redirect_pct", "large_pct")
+    large = large.replace("status between 300 and 399", "received_kb > 100")
+    declarations = project / "dbt_project.yml"
+    text = declarations.read_text()
+    declarations.write_text(text.replace("\n  slis:\n", f"\n  slis:{large}", 1))
+    with (project / "models" / "docs.md").open("a") as docs:
+        docs.write("{% docs large_pct %}Requests of more than 100 kB in 100 (%).{% enddocs %}")
+    db = tmp_path / "t.sqlite3"
+    recorded(db)
+    script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2])"
+    column = (
+        "alter table http_events add column received_kb;"
+        "update http_events set received_kb = iif(id % 4 = 0, '250.5', 10);"
+    )
+    subprocess.run([sys.executable, "-c", script, db, column], check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "exporter", "summary", "--db", db, "--output-format", "json"],
+        cwd=project, env=os.environ | {"PYTHONPATH": str(project)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["large_pct"] == 25
+
+
 def test_the_alert_of_a_new_sli_fires(tmp_path: Path) -> None:
     project = added(tmp_path)
     done = generate(project)
