@@ -285,7 +285,8 @@ def hold(connection: duckdb.DuckDBPyConnection, schema: str, views: Sequence[str
         return
     for view in views:
         name = f'lake.{schema}."{view}"'
-        connection.execute(f"create temp table held as select * from {name}")
-        connection.execute(f"drop view {name}")
-        connection.execute(f"create table {name} as select * from held")
-        connection.execute("drop table held")
+        with suppress(duckdb.CatalogException):  # it was held for another question before
+            connection.execute(f'alter view {name} rename to "{view}_asked"')
+        connection.execute(
+            f'create or replace table {name} as select * from lake.{schema}."{view}_asked"'
+        )

@@ -174,10 +174,13 @@ def _build(
     arguments = ["build", "--exclude-resource-type", "unit_test", "--no-write-json"]
     if not (changed.models or changed.seeds):
         # Views and seeds are as they were: making them again would only add snapshots. Audited is
-        # what is stored, and the views that verdicts are read from; dbt build and dbt test do all.
+        # what is stored, and the views that verdicts are read from, and whatever has a test of its
+        # own; dbt build and dbt test audit the rest.
         marts = [f"resource_type:test,path:models/marts/{part}" for part in ("runs", "sli", "slo")]
-        arguments += ["--select", "config.materialized:incremental", *marts]
-        arguments += ["--exclude", "assert_seeds_name_what_exists"]
+        arguments += ["--select", "config.materialized:incremental", "test_type:singular", *marts]
+        arguments += ["--exclude", "path:seeds", "assert_seeds_name_what_exists"]
+        # a test stays unless all that it reads is excluded
+        arguments += ["--indirect-selection", "cautious"]
     result = _dbt(arguments, project, progress, verbose)
     outcome.published = bool(dbt_plugin.current.published)
     if dbt_plugin.current.failure is not None:

@@ -242,10 +242,11 @@ def test_failing_data_test_is_not_published(tool: Tool, tmp_path: Path) -> None:
         "select run_id from {{ ref('run_inventory') }} where run_id = 'second'"
     )
     marts = project / "models" / "marts"
-    for path, before, after in (
-        (marts / "_marts.yml", "first_event_at <= last_event_at", "first_event_at > last_event_at"),
-        (marts / "sli" / "_sli.yml", "one_row_per: [run_id, host]", "one_row_per: [run_id]"),
+    for name, before, after in (
+        ("runs/_runs.yml", "first_event_at <= last_event_at", "first_event_at > last_event_at"),
+        ("sli/_sli.yml", "one_row_per: [run_id, host]", "one_row_per: [run_id]"),
     ):
+        path = marts / name
         text = path.read_text()
         assert text.count(before) == 1
         path.write_text(text.replace(before, after))
